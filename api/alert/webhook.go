@@ -1,0 +1,136 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxAnswer    = 4 << 10 // of a receiver's answer that is read
+	maxQuoted    = 300     // of it that is quoted in an error
+	maxRedirects = 3
+)
+
+// webhook posts an alert to an address. The address is a secret: whoever knows it may post.
+type webhook struct {
+	url    string
+	client *http.Client
+}
+
+// newClient makes the client of every webhook. Alerts are rare: no connection is kept.
+func newClient() *http.Client {
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DisableKeepAlives:      true,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+}
+
+// checkRedirect follows only what stays with the same host and protocol and stays a POST: anything else would hand the
+// alert to somebody whom the operator did not name, or ask for a page and take that for a delivery.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) > maxRedirects || next.Method != first.Method || next.URL.Host != first.URL.Host || next.URL.Scheme != first.URL.Scheme {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+func (w webhook) name() string { return "webhook " + mask(w.url) }
+
+func (w webhook) send(ctx context.Context, d *delivery) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(d.body))
+	if err != nil {
+		return &failure{text: "the address cannot be used", permanent: true}
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "evenkeel")
+	response, err := w.client.Do(request)
+	if err != nil {
+		var outer *url.Error // it quotes the address
+		if errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return errors.New(w.clean(err.Error()))
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, readErr := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	code := response.StatusCode
+	if code >= 200 && code < 300 {
+		return nil // acknowledged, even where the rest of the answer was lost
+	}
+	f := &failure{text: fmt.Sprintf("the answer was %s", response.Status), permanent: isPermanent(code), retryAfter: retryAfter(response)}
+	if code >= 300 && code < 400 {
+		f.text += ", a redirect that is not followed: name the address to which it leads"
+	}
+	if quote := w.clean(oneLine(answer)); quote != "" && readErr == nil {
+		f.text += fmt.Sprintf(": %q", shorten(quote, maxQuoted))
+	}
+	return f
+}
+
+// isPermanent tells whether the same request would be answered the same way again.
+func isPermanent(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return code >= 300 && code < 500
+}
+
+func retryAfter(response *http.Response) time.Duration {
+	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	if err != nil || seconds < 0 || seconds > int(patience/time.Second) {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// clean takes everything secret of the address out of a text.
+func (w webhook) clean(text string) string {
+	masked := mask(w.url)
+	text = strings.ReplaceAll(text, w.url, masked)
+	u, err := url.Parse(w.url)
+	if err != nil {
+		return text
+	}
+	secrets := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.Fragment}
+	if password, ok := u.User.Password(); ok {
+		secrets = append(secrets, password)
+	}
+	for _, values := range u.Query() {
+		secrets = append(secrets, values...)
+	}
+	secrets = append(secrets, strings.Split(u.Path, "/")...)
+	for _, secret := range secrets {
+		if len(secret) > 5 { // what is shorter is no secret, and stands in words
+			text = strings.ReplaceAll(text, secret, "…")
+		}
+	}
+	return text
+}
+
+// mask leaves of an address what may be shown: the way into it (path, query, user) is often the secret itself.
+func mask(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "…"
+	}
+	return u.Scheme + "://" + u.Host + "/…"
+}
+
+// oneLine makes one line of readable text of what a receiver or a program said.
+func oneLine(said []byte) string {
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(said), "�")), " ")
+}

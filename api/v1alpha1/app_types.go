@@ -1,0 +1,311 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// App is one web application on this machine: spec is what is wanted, status is what evenkeel sees and does.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=apps,singular=app,scope=Namespaced
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Blame",type=string,JSONPath=`.status.verdict.blame`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type App struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the operator wants.
+	Spec AppSpec `json:"spec"`
+	// Status is what evenkeel sees, decided and did. It is never read from a desired-state file.
+	Status AppStatus `json:"status,omitzero"`
+}
+
+// AppList is a Kubernetes List of Apps.
+//
+// +kubebuilder:object:root=true
+type AppList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []App `json:"items"`
+}
+
+// AppSpec is the desired state of one application.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.pausedUntil) || (has(self.paused) && self.paused)",message="pausedUntil wants paused: true"
+type AppSpec struct {
+	// Paused stops evenkeel from beginning any plan of its own; it goes on observing, recording and alerting.
+	Paused bool `json:"paused,omitempty"`
+	// PauseReason is shown wherever the pause is shown.
+	// +kubebuilder:validation:MaxLength=512
+	PauseReason string `json:"pauseReason,omitempty"`
+	// PausedUntil ends the pause by itself; without it a pause lasts until paused is false again. It wants paused: true.
+	PausedUntil *metav1.Time `json:"pausedUntil,omitempty"`
+
+	// Directory is the application's checkout: an absolute path, not the machine's root, without '.', '..' and a '/' at
+	// its end. Nothing outside it is ever deleted.
+	// +kubebuilder:validation:Pattern=`^/.*[^/]$`
+	// +kubebuilder:validation:MaxLength=4096
+	Directory string `json:"directory"`
+	// Runtime says who keeps the application's process.
+	Runtime RuntimeSpec `json:"runtime"`
+	// Port is the TCP port on which the application listens.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:default=3003
+	Port int32 `json:"port,omitempty"`
+
+	// Interval is the time between two passes of the checks; each check may set its own. Default 60s, least 100ms.
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// ConfirmInterval is the time after which a failed check is asked again: at least 50ms, at most interval. Default: a
+	// tenth of interval, at most 5s.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	ConfirmInterval metav1.Duration `json:"confirmInterval,omitzero"`
+	// FailureThreshold is how many failures in a row make a failure. Default 3.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	// +kubebuilder:default=3
+	FailureThreshold int32 `json:"failureThreshold,omitempty"`
+
+	// Checks are the questions asked on every pass. At least one of process, port and local is enabled.
+	// +kubebuilder:default={}
+	Checks ChecksSpec `json:"checks,omitzero"`
+	// Recovery bounds what evenkeel may do.
+	// +kubebuilder:default={}
+	Recovery RecoverySpec `json:"recovery,omitzero"`
+	// Alerts say whom to tell. Without any, the condition AlertsConfigured is False.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Alerts []AlertSpec `json:"alerts,omitempty"`
+}
+
+// RuntimeSpec names the process manager; exactly one member is set.
+//
+// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:MaxProperties=1
+type RuntimeSpec struct {
+	// PM2 keeps the application's process.
+	PM2 *PM2Runtime `json:"pm2,omitempty"`
+}
+
+// PM2Runtime is an application that PM2 runs.
+type PM2Runtime struct {
+	// Process is the name of the PM2 process. PM2 takes "all" for every process, and a number for an id; neither is a name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[^-/]`
+	// +kubebuilder:validation:XValidation:rule="self != 'all' && !self.matches('^[0-9]+$')",message="PM2 takes all for every process, and a number for an id"
+	Process string `json:"process"`
+	// Start is what `pm2 start` is given where PM2's list does not hold the process: an ecosystem file or a script,
+	// relative to directory.
+	Start string `json:"start,omitempty"`
+	// Home is the PM2_HOME, an absolute path, in which the daemon runs. Default: $PM2_HOME, else .pm2 in the home of evenkeel's user.
+	// +kubebuilder:validation:Pattern=`^$|^/`
+	Home string `json:"home,omitempty"`
+	// Command is the pm2 program, with arguments if need be: an absolute path, or a name that evenkeel's PATH knows. Default:
+	// pm2.
+	// +listType=atomic
+	Command []string `json:"command,omitempty"`
+}
+
+// CheckSettings are what every check has.
+type CheckSettings struct {
+	// Disabled leaves the check out.
+	Disabled bool `json:"disabled,omitempty"`
+	// Required says that health needs this check. Default true.
+	Required *bool `json:"required,omitempty"`
+	// Interval between two times of asking. Default: spec.interval.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// Timeout of one time of asking, from 10ms to 10m; it may be longer than the interval. Default 10s.
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+}
+
+// IsRequired tells whether health needs the check.
+func (c CheckSettings) IsRequired() bool { return c.Required == nil || *c.Required }
+
+// ChecksSpec holds the settings of each check.
+type ChecksSpec struct {
+	// Process asks the runtime whether the application's process runs.
+	Process CheckSettings `json:"process,omitzero"`
+	// Port asks the kernel who listens on spec.port.
+	Port CheckSettings `json:"port,omitzero"`
+	// Local asks the application itself, on this machine.
+	Local LocalCheck `json:"local,omitzero"`
+	// Public asks for the site as the world does.
+	Public PublicCheck `json:"public,omitzero"`
+	// Memory reads how much memory is available.
+	Memory MemoryCheck `json:"memory,omitzero"`
+	// Database looks for the database's configuration. Without it, and without an environment file, there is no such check.
+	Database *DatabaseCheck `json:"database,omitempty"`
+	// Workers looks at the application's own processes.
+	Workers CheckSettings `json:"workers,omitzero"`
+}
+
+// LocalCheck asks the application on the address on which it listens. Any answer below 500 is alive; no redirect is followed.
+type LocalCheck struct {
+	CheckSettings `json:",inline"`
+	// Path that is asked for. Default "/".
+	// +kubebuilder:validation:Pattern=`^/`
+	// +kubebuilder:default="/"
+	Path string `json:"path,omitempty"`
+	// ExpectStatus narrows what counts as alive.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Minimum=100
+	// +kubebuilder:validation:items:Maximum=599
+	ExpectStatus []int32 `json:"expectStatus,omitempty"`
+}
+
+// PublicCheck asks for the site through its proxy. Redirects are followed.
+type PublicCheck struct {
+	CheckSettings `json:",inline"`
+	// URL is the site's public address. Without it there is no public check.
+	// +kubebuilder:validation:Pattern=`^$|^https?://[^/]`
+	URL string `json:"url,omitempty"`
+	// ExpectStatus is what the last answer must be. Default [200].
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Minimum=100
+	// +kubebuilder:validation:items:Maximum=599
+	// +kubebuilder:default={200}
+	ExpectStatus []int32 `json:"expectStatus,omitempty"`
+}
+
+// MemoryRestart says when low memory restarts the application.
+// +kubebuilder:validation:Enum=WhenAppGrew;Always
+type MemoryRestart string
+
+// The values of MemoryCheck.Restart.
+const (
+	// MemoryRestartWhenAppGrew restarts only an application that has itself grown by what is missing.
+	MemoryRestartWhenAppGrew MemoryRestart = "WhenAppGrew"
+	// MemoryRestartAlways restarts whoever is to blame, as the old scripts did.
+	MemoryRestartAlways MemoryRestart = "Always"
+)
+
+// MemoryCheck reads the machine's available memory.
+type MemoryCheck struct {
+	CheckSettings `json:",inline"`
+	// MinAvailable is the headroom that must be there, at least 1Mi. Default 100Mi. Low memory is over at 1.5 times as much.
+	// +kubebuilder:default="100Mi"
+	MinAvailable *resource.Quantity `json:"minAvailable,omitempty"`
+	// For is how long memory must be low before anything is done. Default 3m.
+	// +kubebuilder:default="3m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	For metav1.Duration `json:"for,omitzero"`
+	// BaselineAfter is the age at which the application's memory is taken as its normal size. Default 10m.
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	BaselineAfter metav1.Duration `json:"baselineAfter,omitzero"`
+	// Restart says when low memory restarts the application. Default WhenAppGrew.
+	// +kubebuilder:default=WhenAppGrew
+	Restart MemoryRestart `json:"restart,omitempty"`
+}
+
+// DatabaseCheck looks for the database's configuration.
+type DatabaseCheck struct {
+	CheckSettings `json:",inline"`
+	// EnvFile holds the configuration, relative to directory. Default ".env". The variants that Next.js reads before it
+	// (.env.production.local, .env.local, .env.production) are looked at too.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:default=.env
+	EnvFile string `json:"envFile,omitempty"`
+	// Require names the variables that must be there and not empty. Default [DATABASE_URL].
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:default={DATABASE_URL}
+	Require []string `json:"require,omitempty"`
+}
+
+// LeaveFailed says who may end the phase Failed.
+// +kubebuilder:validation:Enum=ByOperator;WhenHealthy
+type LeaveFailed string
+
+// The values of RecoverySpec.LeaveFailed.
+const (
+	// LeaveFailedByOperator waits for a reset.
+	LeaveFailedByOperator LeaveFailed = "ByOperator"
+	// LeaveFailedWhenHealthy also leaves when the site has been well for provenAfter, unless an operator stood it down.
+	LeaveFailedWhenHealthy LeaveFailed = "WhenHealthy"
+)
+
+// RecoverySpec bounds what evenkeel may do, and how often.
+type RecoverySpec struct {
+	// Cooldown is the least time between the starts of two automatic recoveries. Default 5m. It doubles, up to 1h, for each
+	// recovery of an incident that held only for a while.
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Cooldown metav1.Duration `json:"cooldown,omitzero"`
+	// MaxAttempts is how many recoveries of an incident may fail before evenkeel stops and waits. Default 3.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20
+	// +kubebuilder:default=3
+	MaxAttempts int32 `json:"maxAttempts,omitempty"`
+	// Deadline is the time in which a start must prove itself. Default 30s.
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Deadline metav1.Duration `json:"deadline,omitzero"`
+	// StartupGrace is how long a new process may take to its first good answer, counted from its own start. Default 60s.
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	StartupGrace metav1.Duration `json:"startupGrace,omitzero"`
+	// StopTimeout is how long a graceful stop may take before the process is killed. Default 5s.
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	StopTimeout metav1.Duration `json:"stopTimeout,omitzero"`
+	// ProvenAfter is how long the application must answer before attempts are forgotten. Default 30m.
+	// +kubebuilder:default="30m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	ProvenAfter metav1.Duration `json:"provenAfter,omitzero"`
+	// RespectStop is how long an operator's own stop of the process is left alone. Default 15m.
+	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	RespectStop metav1.Duration `json:"respectStop,omitzero"`
+	// LeaveFailed says who may end the phase Failed. Default ByOperator.
+	// +kubebuilder:default=ByOperator
+	LeaveFailed LeaveFailed `json:"leaveFailed,omitempty"`
+	// Caches are the folders that a clean recovery empties, relative to directory and below it. Default .next/cache and
+	// node_modules/.cache; an empty list means none, and stays one when written again.
+	// +listType=atomic
+	// +kubebuilder:validation:items:Pattern=`^[^/]`
+	// +kubebuilder:default={.next/cache,node_modules/.cache}
+	Caches []string `json:"caches,omitzero"`
+}
+
+// AlertSpec is one way of telling somebody; exactly one of exec and webhook is set.
+//
+// +kubebuilder:validation:ExactlyOneOf=exec;webhook
+type AlertSpec struct {
+	// Exec is a program with its arguments; it gets the alert as JSON on standard input and in EVENKEEL_ variables.
+	// +listType=atomic
+	Exec []string `json:"exec,omitempty"`
+	// Webhook is an http or https address that gets the alert as JSON by POST.
+	// +kubebuilder:validation:Pattern=`^https?://[^/]`
+	Webhook string `json:"webhook,omitempty"`
+	// Timeout of one delivery. Default 10s.
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+}

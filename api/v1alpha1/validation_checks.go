@@ -1,0 +1,93 @@
+package v1alpha1
+
+import (
+	"net/url"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func validateChecks(checks *ChecksSpec, at *field.Path) (errs field.ErrorList) {
+	errs = append(errs, validateCheckSettings(&checks.Process, at.Child("process"))...)
+	errs = append(errs, validateCheckSettings(&checks.Port, at.Child("port"))...)
+	errs = append(errs, validateLocal(&checks.Local, at.Child("local"))...)
+	errs = append(errs, validatePublic(&checks.Public, at.Child("public"))...)
+	errs = append(errs, validateMemory(&checks.Memory, at.Child("memory"))...)
+	if checks.Database != nil {
+		errs = append(errs, validateDatabase(checks.Database, at.Child("database"))...)
+	}
+	errs = append(errs, validateCheckSettings(&checks.Workers, at.Child("workers"))...)
+	if checks.Process.Disabled && checks.Port.Disabled && checks.Local.Disabled {
+		errs = append(errs, field.Invalid(at, "process, port and local disabled",
+			"want at least one of them enabled: without it nothing tells whether the application lives"))
+	}
+	return errs
+}
+
+func validateCheckSettings(settings *CheckSettings, at *field.Path) (errs field.ErrorList) {
+	if settings.Interval.Duration != 0 {
+		errs = append(errs, between(settings.Interval, minInterval, day, at.Child("interval"))...)
+	}
+	return append(errs, between(settings.Timeout, minTimeout, maxTimeout, at.Child("timeout"))...)
+}
+
+func validateLocal(local *LocalCheck, at *field.Path) field.ErrorList {
+	errs := validateCheckSettings(&local.CheckSettings, at)
+	if _, err := url.ParseRequestURI(local.Path); err != nil || !strings.HasPrefix(local.Path, "/") ||
+		strings.ContainsRune(local.Path, '#') || strings.ContainsFunc(local.Path, isSpace) {
+		errs = append(errs, field.Invalid(at.Child("path"), local.Path, "want a path that begins with \"/\", such as /api/health"))
+	}
+	return append(errs, validateStatuses(local.ExpectStatus, at.Child("expectStatus"))...)
+}
+
+func validatePublic(public *PublicCheck, at *field.Path) field.ErrorList {
+	errs := validateCheckSettings(&public.CheckSettings, at)
+	if public.URL != "" {
+		errs = append(errs, validateURL(public.URL, "https://www.example.com/", at.Child("url"))...)
+	}
+	if len(public.ExpectStatus) == 0 {
+		errs = append(errs, field.Required(at.Child("expectStatus"), "want at least one status, such as [200]"))
+	}
+	return append(errs, validateStatuses(public.ExpectStatus, at.Child("expectStatus"))...)
+}
+
+func validateStatuses(statuses []int32, at *field.Path) (errs field.ErrorList) {
+	if len(statuses) > 32 {
+		errs = append(errs, field.Invalid(at, len(statuses), "want at most 32 statuses"))
+	}
+	for i, status := range statuses {
+		errs = append(errs, within(int64(status), 100, 599, "an HTTP status", at.Index(i))...)
+	}
+	return errs
+}
+
+func validateMemory(memory *MemoryCheck, at *field.Path) field.ErrorList {
+	errs := validateCheckSettings(&memory.CheckSettings, at)
+	if memory.MinAvailable == nil {
+		errs = append(errs, field.Required(at.Child("minAvailable"), "want an amount of memory, such as 100Mi"))
+	} else if memory.MinAvailable.Cmp(minMinAvailable) < 0 {
+		errs = append(errs, field.Invalid(at.Child("minAvailable"), memory.MinAvailable.String(),
+			"want an amount of memory of at least 1Mi, such as 100Mi"))
+	}
+	errs = append(errs, between(memory.For, minTimeout, day, at.Child("for"))...)
+	errs = append(errs, between(memory.BaselineAfter, minTimeout, day, at.Child("baselineAfter"))...)
+	return append(errs, oneOf(memory.Restart, at.Child("restart"), MemoryRestartWhenAppGrew, MemoryRestartAlways)...)
+}
+
+func validateDatabase(database *DatabaseCheck, at *field.Path) field.ErrorList {
+	errs := validateCheckSettings(&database.CheckSettings, at)
+	if !isInside(database.EnvFile) {
+		errs = append(errs, field.Invalid(at.Child("envFile"), database.EnvFile,
+			"want a file inside directory, relative to it, such as .env"))
+	}
+	if len(database.Require) == 0 {
+		errs = append(errs, field.Required(at.Child("require"), "want at least one variable, such as [DATABASE_URL]"))
+	}
+	for i, name := range database.Require {
+		if !envVarName.MatchString(name) {
+			errs = append(errs, field.Invalid(at.Child("require").Index(i), name,
+				"want the name of a variable: letters, digits and '_', not beginning with a digit, such as DATABASE_URL"))
+		}
+	}
+	return errs
+}

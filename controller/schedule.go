@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+func (s *stepper) allChecks() []string {
+	var names []string
+	for _, c := range s.judge.Checks(s.c.App) {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// due lists the checks that are due now, and when the next one will be. While something is wrong and not yet confirmed,
+// everything is asked again soon, so that a verdict always rests on one coherent look.
+func (s *stepper) due() ([]string, v1alpha1.Instant) {
+	now, latest := s.c.Now, s.c.Latest()
+	if latest == nil || s.lookAll || s.in.Look || s.in.Order != nil || s.r.Demand != nil {
+		return s.allChecks(), now
+	}
+	wake := func(d time.Duration) v1alpha1.Instant { return now.Add(max(d, 0)) }
+	age := now.Since(latest.At)
+	if soon, ok := s.lookSoon(); ok {
+		if age >= soon {
+			return s.allChecks(), now
+		}
+		return nil, wake(soon - age)
+	}
+	// An end of a wait is a reason to look: what follows is decided on fresh evidence only.
+	for _, left := range s.ends() {
+		if left <= age { // it ended after the last look
+			return s.allChecks(), now
+		}
+	}
+	var due []string
+	next := time.Hour
+	for _, check := range s.judge.Checks(s.c.App) {
+		res, ok := latest.Result(check.Name)
+		left := time.Duration(0)
+		if ok {
+			left = check.Interval - now.Since(res.At)
+		}
+		if left <= 0 {
+			due = append(due, check.Name)
+			continue
+		}
+		next = min(next, left)
+	}
+	for _, left := range s.ends() {
+		next = min(next, left-age)
+	}
+	return due, wake(next)
+}
+
+// ends lists the ends of the waits under way, as the time from the last look to each of them. An end that lies before the
+// last look has been seen already and is left out.
+func (s *stepper) ends() []time.Duration {
+	now, at := s.c.Now, s.c.Latest().At
+	age := now.Since(at)
+	var list []time.Duration
+	add := func(leftAtLook time.Duration) {
+		if leftAtLook > 0 {
+			list = append(list, leftAtLook)
+		}
+	}
+	if w := s.r.Cooldown; w != nil {
+		add(w.Left(at))
+	}
+	if h, v := s.r.Hold, s.r.Verdict; h != nil && v != nil && v.ActAtLimit && !h.LimitSpent {
+		add(v.HoldLimit.Duration - at.Since(h.Since))
+	}
+	if until := s.c.App.Spec.PausedUntil; s.c.App.Spec.Paused && until != nil {
+		add(until.Sub(now.Wall.Time) + age)
+	}
+	return list
+}
+
+// lookSoon tells whether, and after which time, to look again sooner than the interval.
+func (s *stepper) lookSoon() (time.Duration, bool) {
+	v, latest, spec := s.r.Verdict, s.c.Latest(), &s.c.App.Spec
+	soon := spec.ConfirmInterval.Duration
+	lead, _ := latest.Leading()
+	switch {
+	case v == nil:
+		return 0, false
+	case s.r.Blocked != nil && s.r.Blocked.Reason == BlockedTurn:
+		return min(soon, spec.Interval.Duration), true
+	case v.LookAgain.Duration > 0:
+		return min(v.LookAgain.Duration, spec.Interval.Duration), true
+	case v.Remedy == v1alpha1.RemedyWait:
+		return min(soon, spec.Interval.Duration), true
+	case !confirmed(&s.c, v) && (lead.Status != metav1.ConditionTrue || !latest.Holds()):
+		return min(soon, spec.Interval.Duration), true
+	}
+	return 0, false
+}

@@ -1,0 +1,397 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+)
+
+func init() {
+	register(testCase{Name: "kill9-once", Seconds: 12, Run: testKillOnce})
+	register(testCase{Name: "transients", Seconds: 50, Run: testTransients})
+	register(testCase{Name: "transients-at-defaults", Seconds: 310, Run: testTransientsAtDefaults})
+	register(testCase{Name: "nginx-stopped", Seconds: 40, Run: testNginxStopped})
+	register(testCase{Name: "memory-hog", Seconds: 20, Run: testMemoryHog})
+	register(testCase{Name: "stranger-other-user", Seconds: 30, Run: func(w *world) { testStranger(w, "port-stranger", "other") }})
+	register(testCase{Name: "stranger-same-user", Seconds: 30, Run: func(w *world) { testStranger(w, "port-stranger-same-user", "deploy") }})
+	register(testCase{Name: "deploy", Seconds: 35, Run: testDeploy})
+	register(testCase{Name: "deploy-takes-it-down", Seconds: 70, Run: testDeployTakesItDown})
+}
+
+// did are the events that must not be there where nothing was to be done.
+func (s *supervisor) did(since time.Time) []v1alpha1.Event {
+	return s.events(since, v1alpha1.ReasonPhaseChanged, v1alpha1.ReasonRecoveryStarted, v1alpha1.ReasonStepStarted,
+		v1alpha1.ReasonAttemptSpent, v1alpha1.ReasonAlertSent, v1alpha1.ReasonAlertFailed)
+}
+
+// costNothing says that nothing has happened since a moment: no phase change, no attempt, no alert.
+func (s *supervisor) costNothing(in *inbox, since time.Time) {
+	s.Helper()
+	for _, e := range s.did(since) {
+		s.Errorf("it cost something: %s %s", e.Reason, e.Message)
+	}
+	if st := s.state(); st.Phase != v1alpha1.PhaseHealthy || st.Incident != nil || st.Recovery != nil {
+		s.Errorf("the state file holds phase %s, incident %v, recovery %v", st.Phase, st.Incident, st.Recovery)
+	}
+	if got := words(append(in.byProgram(), in.byWebhook()...)); len(got) > 0 {
+		s.Errorf("alerts were sent: %q", got)
+	}
+}
+
+// testKillOnce looks five times as often as it would have to: PM2 mends it, and it costs nothing.
+func testKillOnce(w *world) {
+	d := w.reference().Set("spec.interval", "400ms")
+	in := w.inbox(d)
+	s := w.supervise(d)
+	old := w.mustSite()
+	t0 := w.fault("kill9")
+	back := w.eventually(20*time.Second, "the site's next process answers", func() (string, bool) {
+		now, code := w.site(), w.public()
+		return fmt.Sprintf("%s %d", now, code), now.PID != 0 && now != old && code == http.StatusOK
+	})
+	site := w.mustSite()
+	s.waitPasses(15, 30*time.Second)
+	s.costNothing(in, t0)
+	if now := w.site(); now != site {
+		w.Errorf("the site was %s when PM2 had mended it, and is %s", site, now)
+	}
+	if row := w.pm2Row("bbyatch"); row.Env.RestartTime != 1 {
+		w.Errorf("PM2 counts %d restarts, want its own one", row.Env.RestartTime)
+	}
+	seen := 0
+	for _, o := range s.trace.since(t0) {
+		if !o.Holds() {
+			seen++
+		}
+	}
+	w.measure.add("PM2 took %.1f s; %d passes saw it", back.Sub(t0).Seconds(), seen)
+	if seen == 0 {
+		w.Error("no pass has seen the site away: the test proves nothing")
+	}
+	s.waitHealthy(10 * time.Second)
+}
+
+// transient is a short trouble that must cost nothing.
+type transient struct {
+	fault []string
+	// seen says that a pass has met it.
+	seen func(o v1alpha1.Observation) bool
+}
+
+func localTook(least time.Duration) func(o v1alpha1.Observation) bool {
+	return func(o v1alpha1.Observation) bool {
+		for _, name := range []string{v1alpha1.CheckLocal, v1alpha1.CheckPublic} { // a late answer may go to either
+			if r, _ := o.Result(name); r.Took.Duration >= least {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+var transients = []transient{
+	{[]string{"slow-once", "3000"}, localTook(2500 * time.Millisecond)},
+	{[]string{"pause-3s"}, localTook(time.Second)},
+	{[]string{"http-500-3s"}, func(o v1alpha1.Observation) bool { return o.Status(v1alpha1.CheckLocal) == metav1.ConditionFalse }},
+}
+
+// testTransients has the default settings where they decide (timeouts, three failures in a row, 5 s between a failure and
+// the next look), and looks ten times as often, which is stricter.
+func testTransients(w *world) {
+	meetTransients(w, w.defaults().Set("spec.interval", "6s").Set("spec.confirmInterval", "5s"), 6*time.Second)
+}
+
+func testTransientsAtDefaults(w *world) { meetTransients(w, w.defaults(), time.Minute) }
+
+// meetTransients injects each trouble just before a pass is due, so that the pass meets it.
+func meetTransients(w *world, d *desired, interval time.Duration) {
+	in := w.inbox(d)
+	began := time.Now()
+	s := w.supervise(d)
+	site := w.mustSite()
+	for _, tr := range transients {
+		met := false
+		for try := 0; try < 3 && !met; try++ {
+			last := s.pass().At
+			w.eventually(2*interval+30*time.Second, "a pass is nearly due", func() (string, bool) {
+				at := s.pass()
+				if at.Holds() {
+					last = at.At
+				}
+				return "", at.Holds() && time.Since(last.Wall.Time) > interval-800*time.Millisecond
+			})
+			t0 := w.fault(tr.fault...)
+			// what is met must have ended at the next look but one
+			w.eventually(2*interval+40*time.Second, "a pass that holds, behind the trouble", func() (string, bool) {
+				for _, o := range s.trace.since(t0) {
+					met = met || tr.seen(o)
+				}
+				return s.summary(), s.pass().Holds() && s.pass().At.Wall.After(t0.Add(3500*time.Millisecond))
+			})
+			w.note("%s: met by a pass: %v", tr.fault[0], met)
+		}
+		if !met {
+			w.Errorf("no pass has met %s: the test proves nothing", tr.fault[0])
+		}
+		w.measure.add("%s met", tr.fault[0])
+	}
+	s.costNothing(in, began)
+	if now := w.site(); now != site {
+		w.Errorf("the site was %s and is %s", site, now)
+	}
+}
+
+func testNginxStopped(w *world) {
+	w.touches("nginx")
+	const passes = 30
+	d := w.reference().Set("spec.interval", "1s")
+	in := w.inbox(d)
+	s := w.supervise(d)
+	site := w.mustSite()
+	t0 := w.fault("nginx-stop")
+	degraded := s.waitPhase(30*time.Second, t0, v1alpha1.PhaseDegraded)
+	s.waitPasses(passes, 2*time.Minute)
+	if got := len(s.trace.since(t0)); got < passes {
+		w.Errorf("%d passes, want %d", got, passes)
+	}
+	st := s.state()
+	if st.Phase != v1alpha1.PhaseDegraded || st.Verdict == nil || st.Verdict.Blame != v1alpha1.BlameProxy || st.Verdict.Remedy != v1alpha1.RemedyHold {
+		w.Errorf("after %d passes: %s", passes, s.summary())
+	}
+	if app := s.get(); app.Status.Blocked == nil || app.Status.Hold == nil {
+		w.Error("status does not say that it is held")
+	}
+	why, _, code := s.cli("why")
+	w.Logf("$ evenkeel why   (exit %d)\n%s", code, why)
+	for _, want := range []string{"Proxy", "nginx -t"} {
+		if !strings.Contains(why, want) {
+			w.Errorf("why does not say %q", want)
+		}
+	}
+	if code := w.local(); code != http.StatusOK {
+		w.Errorf("the site itself answers %d", code)
+	}
+	in.wants(s, "Degraded Proxy")
+
+	t1 := w.fault("nginx-start")
+	healed := s.waitPhase(30*time.Second, t1, v1alpha1.PhaseHealthy)
+	in.wants(s, "Degraded Proxy", "Resolved Proxy")
+	w.measure.times(t0, firstFailure(s, t0), degraded.Time.Time, t0)
+	w.measure.add("held for %d passes; healed %.1f s after its return", passes, healed.Time.Sub(t1).Seconds())
+	if now := w.site(); now != site {
+		w.Errorf("the site was %s and is %s", site, now)
+	}
+	if did := s.events(t0, v1alpha1.ReasonRecoveryStarted, v1alpha1.ReasonStepStarted); len(did) > 0 {
+		w.Errorf("something was done: %v", did)
+	}
+	if i := s.state().Incident; i == nil || len(i.Attempts) != 0 || i.Spent != 0 {
+		w.Errorf("incident %+v, want one without attempts", i)
+	}
+}
+
+// testMemoryHog has the machine short of memory that the site did not take.
+func testMemoryHog(w *world) {
+	d := w.reference()
+	in := w.inbox(d)
+	s := w.supervise(d)
+	w.settled(s)
+	site := w.mustSite()
+	t0 := w.fault("memory-low", "60")
+	degraded := s.waitPhase(30*time.Second, t0, v1alpha1.PhaseDegraded)
+	s.waitPasses(4, 30*time.Second)
+	if v := s.state().Verdict; v == nil || v.Blame != v1alpha1.BlameMemory || v.Reason != "HogElsewhere" {
+		w.Errorf("verdict: %s", s.summary())
+	} else if !strings.Contains(v.Message, "pid") {
+		w.Errorf("nobody is named: %s", v.Message)
+	}
+	in.wants(s, "Degraded Memory")
+	w.clear("memory-low")
+	s.waitPhase(30*time.Second, t0, v1alpha1.PhaseHealthy)
+	in.wants(s, "Degraded Memory", "Resolved Memory")
+	w.measure.times(t0, firstFailure(s, t0), degraded.Time.Time, t0)
+	if now := w.site(); now != site {
+		w.Errorf("the site was %s and is %s", site, now)
+	}
+	if did := s.events(t0, v1alpha1.ReasonRecoveryStarted); len(did) > 0 {
+		w.Errorf("something was done: %v", did)
+	}
+}
+
+// testStranger has somebody else on the port, who answers 200 there.
+func testStranger(w *world, fault, owner string) {
+	d := w.reference()
+	in := w.inbox(d)
+	s := w.supervise(d)
+	t0 := w.fault(fault)
+	stranger := procOf(pidIn(w.dirOf("run", "stranger")))
+	w.eventually(10*time.Second, "the stranger's 200 on the port", func() (string, bool) {
+		code := w.local()
+		return fmt.Sprintf("%s %d", stranger, code), stranger.alive() && code == http.StatusOK
+	})
+	held := s.waitEvent(40*time.Second, t0, "a verdict on the stranger", func(e v1alpha1.Event) bool {
+		return e.Reason == v1alpha1.ReasonPhaseChanged && e.Phase == v1alpha1.PhaseDegraded
+	})
+	mark := time.Now()
+	s.waitPasses(6, time.Minute)
+	st := s.state()
+	v := st.Verdict
+	if st.Phase != v1alpha1.PhaseDegraded || v == nil || v.Rule != "stranger-on-port" || v.Blame != v1alpha1.BlamePort || v.Remedy != v1alpha1.RemedyHold {
+		w.Errorf("held for a stranger? %s", s.summary())
+	} else {
+		w.note("named: %s", v.Message)
+		want := []string{"user " + owner}
+		if owner == "deploy" { // as far as deploy may see
+			want = append(want, "pid "+itoa(stranger.PID), "node", "/home/deploy/stray")
+		}
+		for _, text := range want {
+			if !strings.Contains(v.Message, text) {
+				w.Errorf("the stranger is not named by %q: %s", text, v.Message)
+			}
+		}
+	}
+	// a stranger's 200 is not health
+	for _, o := range s.trace.since(mark) {
+		if o.Holds() {
+			w.Errorf("a pass takes the stranger's answer for health: %+v", o)
+		}
+		if o.Status(v1alpha1.CheckPort) != metav1.ConditionFalse {
+			r, _ := o.Result(v1alpha1.CheckPort)
+			w.Errorf("port is %s while a stranger has it: %s", r.Status, r.Message)
+		}
+	}
+	in.wants(s, "Degraded Port")
+	if !stranger.alive() {
+		w.Error("the stranger was ended")
+	}
+
+	// PM2 may have given up in the meantime, or try on; in either case the site is back within two passes and a start.
+	row := w.pm2Row("bbyatch")
+	t1 := time.Now()
+	w.clear(fault)
+	back := w.eventually(40*time.Second, "200 through Nginx from the site itself", func() (string, bool) {
+		now, code := w.site(), w.public()
+		return fmt.Sprintf("site %s, public %d; %s", now, code, s.summary()), code == http.StatusOK && now.PID != 0
+	})
+	s.waitPhase(60*time.Second, t1, v1alpha1.PhaseHealthy)
+	s.waitHealthy(20 * time.Second)
+	ours := s.events(t1, v1alpha1.ReasonRecoveryStarted)
+	w.measure.times(t0, firstFailure(s, t0), held.Time.Time, t0)
+	w.measure.add("200 %.1f s after the stranger left; PM2 was %q after %d restarts; %d recoveries", back.Sub(t1).Seconds(),
+		row.Env.Status, row.Env.RestartTime, len(ours))
+	if did := s.events(t0, v1alpha1.ReasonStepStarted); len(did) > 0 && did[0].Time.Time.Before(t1) {
+		w.Errorf("something was done while the stranger had the port: %s", did[0].Message)
+	}
+	const start = 5 * time.Second
+	if took := back.Sub(t1); took > 2*testInterval+start+noise/2 {
+		w.Errorf("back %s after the stranger had left; two passes are %s and a start at most %s", took, 2*testInterval, start)
+	}
+	want := []string{"Degraded Port", "Resolved Port"}
+	if row.Env.Status == "errored" {
+		want = []string{"Degraded Port", "Degraded App", "Resolved Port"}
+		if len(ours) != 1 || ours[0].Time.Sub(t1) > 2*testInterval+noise/2 {
+			w.Errorf("PM2 had given up, so that evenkeel was to start the site within two passes: %v", ours)
+		}
+	} else if len(ours) > 0 {
+		w.Errorf("PM2 brings it back by itself, and evenkeel acted: %s", ours[0].Message)
+	}
+	in.wants(s, want...)
+}
+
+// atWork says what the deploy check of a pass has found.
+func atWork(o v1alpha1.Observation) string {
+	f, ok := facts.Of[facts.Deploy](&o, v1alpha1.CheckDeploy)
+	if !ok || len(f.AtWork) == 0 {
+		return ""
+	}
+	return f.AtWork[0].What
+}
+
+// deployOver tells whether the deploy of the stack has ended.
+func (w *world) deployOver() bool { return procOf(pidIn(w.dirOf("run", "deployer"))).PID == 0 }
+
+func testDeploy(w *world) {
+	d := w.reference().Set("spec.interval", "1s")
+	in := w.inbox(d)
+	s := w.supervise(d)
+	site := w.mustSite()
+	t0 := w.fault("deploy", "restart")
+	over := w.eventually(2*time.Minute, "the end of the deploy", func() (string, bool) { return s.summary(), w.deployOver() })
+	s.waitPasses(4, 30*time.Second)
+	seen, held := map[string]int{}, 0
+	for _, o := range s.trace.since(t0) {
+		if what := atWork(o); what != "" && o.At.Wall.Time.Before(over) {
+			seen[what]++
+			if !o.Holds() {
+				held++
+			}
+		}
+	}
+	text, _ := json.Marshal(seen)
+	w.measure.add("the deploy took %.0f s; passes saw %s, %d of them with something wrong", over.Sub(t0).Seconds(), text, held)
+	if len(seen) < 2 {
+		w.Errorf("the deploy was seen as %s; want both the install and the build", text)
+	}
+	s.waitHealthy(30 * time.Second)
+	w.waitPublic(10 * time.Second)
+	if did := s.events(t0, v1alpha1.ReasonRecoveryStarted, v1alpha1.ReasonStepStarted); len(did) > 0 {
+		w.Errorf("something was done: %v", did)
+	}
+	if now := w.mustSite(); now == site {
+		w.Error("the deploy has not restarted the site: the test proves nothing")
+	}
+	if row := w.pm2Row("bbyatch"); row.Env.Status != "online" {
+		w.Errorf("PM2 shows %+v", row)
+	}
+	for _, a := range in.byProgram() {
+		if a.Blame != v1alpha1.BlameDeploy {
+			w.Errorf("an alert blames %s: %s", a.Blame, a.Message)
+		}
+	}
+}
+
+// deployMemory is for how long a deploy counts after it was last seen: its next command may be about to begin.
+const deployMemory = 30 * time.Second
+
+// testDeployTakesItDown: in the midst of a deploy the site dies, and PM2 gives up. Nothing is done until the build is
+// there; then the site is brought up.
+func testDeployTakesItDown(w *world) {
+	d := w.reference().Set("spec.interval", "1s")
+	in := w.inbox(d)
+	s := w.supervise(d)
+	t0 := w.fault("deploy")
+	s.eventually(30*time.Second, "a pass that sees the deploy", func() (string, bool) {
+		o := s.pass()
+		return s.summary(), o != nil && atWork(*o) != ""
+	})
+	w.fault("crash-errored")
+	if w.deployOver() {
+		w.Fatal("the deploy was over before PM2 had given up: not the test that was meant")
+	}
+	degraded := s.waitPhase(60*time.Second, t0, v1alpha1.PhaseDegraded)
+	if degraded.Blame != v1alpha1.BlameDeploy {
+		w.Errorf("blamed %s, want Deploy: %s", degraded.Blame, degraded.Message)
+	}
+	over := w.eventually(2*time.Minute, "the end of the deploy", func() (string, bool) { return s.summary(), w.deployOver() })
+	if did := s.events(t0, v1alpha1.ReasonRecoveryStarted); len(did) > 0 && did[0].Time.Time.Before(over.Add(-time.Second)) {
+		w.Errorf("acted while the deploy was at work: %s", did[0].Message)
+	}
+	back := w.waitPublic(deployMemory + 45*time.Second)
+	s.waitPhase(60*time.Second, over, v1alpha1.PhaseHealthy)
+	s.waitHealthy(20 * time.Second)
+	w.measure.times(t0, firstFailure(s, t0), degraded.Time.Time, back)
+	w.measure.add("the deploy took %.0f s; 200 again %.1f s after its end, %d recoveries", over.Sub(t0).Seconds(),
+		back.Sub(over).Seconds(), len(s.events(over, v1alpha1.ReasonRecoveryStarted)))
+	if limit := deployMemory + testInterval + noise; back.Sub(over) > limit {
+		w.Errorf("200 again only %s after the deploy's end", back.Sub(over))
+	}
+	in.wants(s, "Degraded Deploy", "Degraded App", "Resolved Deploy")
+}

@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# The checks that hack/test and hack/prove are made of; each is a function for section.
+# shellcheck disable=SC2154  # what hack/lib/sections.sh sets is used here
+
+# unit_packages: all but the end-to-end suite.
+unit_packages() { go list ./... | grep -v '/hack/e2e'; }
+
+check_gofmt() {
+  local wrong
+  wrong=$(git_files '*.go' | xargs -0 gofmt -l)
+  [[ -z $wrong ]] || {
+    printf 'not gofmt-ed:\n%s\n' "$wrong"
+    return 1
+  }
+}
+
+# git_files PATTERN…: the project's files, NUL-separated, whether committed yet or not. Without git, all that are there.
+git_files() {
+  if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
+    git -c safe.directory='*' ls-files -z --cached --others --exclude-standard -- "$@" | while IFS= read -r -d '' file; do
+      [[ -f $file ]] && printf '%s\0' "$file"
+    done
+    return
+  fi
+  local pattern args=()
+  for pattern in "$@"; do args+=(-o -path "./$pattern"); done
+  find . \( -name node_modules -o -name .git -o -name .next \) -prune -o -type f \( "${args[@]:1}" \) -print0
+}
+
+check_generated() { hack/generate --check; }
+
+check_vet() {
+  go vet ./...
+  go vet -tags e2e ./hack/e2e/...
+}
+
+check_lint() { nice golangci-lint run ./...; }
+
+check_shell() {
+  local file line files=()
+  while IFS= read -r -d '' file; do
+    line=''
+    IFS= read -r line <"$file" || true
+    case $file:$line in *.sh:* | *:'#!'*/bash* | *:'#!'*' bash'* | *:'#!/bin/sh'*) files+=("$file") ;; esac
+  done < <(git_files 'hack/*' '.ci/*' | grep -zv '^hack/site/')
+  printf '%s files\n' "${#files[@]}"
+  shellcheck -x "${files[@]}"
+}
+
+# check_unit [FLAG]…
+check_unit() {
+  local packages
+  mapfile -t packages < <(unit_packages)
+  logged 1-unit go test -race -timeout 15m "$@" "${packages[@]}"
+}
+
+# check_sim: the simulator for SIM_SECONDS from a seed of its own, and all planted bugs.
+check_sim() {
+  logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-600}" SIM_FULL=1 go test -count=1 -v -timeout 120m ./hack/sim
+}
+
+# check_fuzz: every fuzz target for FUZZTIME.
+check_fuzz() {
+  local package target targets
+  while IFS= read -r package; do
+    targets=$(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true)
+    for target in $targets; do
+      printf '%s %s for %s\n' "$package" "$target" "$FUZZTIME"
+      logged "2-fuzz-$(basename "$package")-$target" \
+        go test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 5s "$package"
+    done
+  done < <(git_files '*_test.go' | xargs -0 grep -l '^func Fuzz' | xargs -n1 dirname | sort -u | sed 's,^\(\./\)\?,./,')
+}
+
+# stack_down ends the stack if it was we who began it; what was built stays.
+stack_down() {
+  [[ -e $section_logs/stack ]] || return 0
+  printf '\n=== hack/stack down\n'
+  as_root hack/stack down
+}
+
+check_e2e() {
+  as_root hack/stack status >/dev/null 2>&1 || touch "$section_logs/stack"
+  as_root hack/stack up
+  run_e2e
+}
+
+# run_e2e says how to run the same again.
+run_e2e() {
+  export E2E_SEED=${E2E_SEED:-$((RANDOM << 15 | RANDOM))} E2E_FULL=${E2E_FULL:-0}
+  printf 'again: E2E_SEED=%s E2E_FULL=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL"
+  logged 3-e2e as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" ./hack/e2e/...
+}

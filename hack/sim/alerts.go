@@ -1,0 +1,86 @@
+package main
+
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller"
+)
+
+// alertBook holds the invariants about alerts: no transition and blame is told twice, what is told again keeps its floor
+// rate, and what was told is told to be over.
+type alertBook struct {
+	told map[alertKey]v1alpha1.Instant
+}
+
+type alertKey struct {
+	incident int64
+	kind     v1alpha1.AlertKind
+	what     string
+}
+
+func (b *alertBook) init()   { b.told = map[alertKey]v1alpha1.Instant{} }
+func (b *alertBook) forget() { b.init() }
+
+func (c *checker) event(e v1alpha1.Event) {}
+
+func (c *checker) alert(a v1alpha1.Alert) {
+	now := c.s.w.instant()
+	c.saidAt = c.s.w.now
+	if w := c.watched; w != nil {
+		w.told = append(w.told, a.Blame)
+	}
+	key := alertKey{a.Incident, a.Kind, string(a.Blame)}
+	if a.Reason == "AppGrew" || a.Reason == "OrphanOnPort" { // its own doing; another on its memory or port is something else
+		key.what += "/own"
+	}
+	switch a.Kind {
+	case v1alpha1.AlertDegraded, v1alpha1.AlertFailed:
+		if at, ok := c.told[key]; ok {
+			c.s.fail("the same alert twice: %s %s in incident %d, %s after the first", a.Kind, a.Blame, a.Incident, now.Since(at))
+		}
+	case v1alpha1.AlertReminder, v1alpha1.AlertFlapping:
+		if a.Kind == v1alpha1.AlertReminder {
+			key.what = ""
+		}
+		if at, ok := c.told[key]; ok && now.Since(at) < time.Hour && at.BootID == now.BootID {
+			c.s.fail("%s is told %s after the last one", a.Kind, now.Since(at))
+		}
+	case v1alpha1.AlertResolved:
+		for k := range c.told {
+			if k.incident == a.Incident && (k.kind == v1alpha1.AlertDegraded || k.kind == v1alpha1.AlertFailed) {
+				delete(c.told, k)
+			}
+		}
+		return
+	case v1alpha1.AlertUnknown:
+		key.what = a.Message
+		if at, ok := c.told[key]; ok && now.Since(at) < 10*time.Minute && at.BootID == now.BootID {
+			c.s.fail("it is told %s after the last time that a check cannot be asked", now.Since(at))
+		}
+	}
+	c.told[key] = now
+}
+
+// closes: an incident of which somebody was told does not end in silence, unless he ended it himself.
+func (c *checker) closes(before, after *v1alpha1.AppStatus, commands []controller.Command, in controller.Input) {
+	was, is := before.Incident, after.Incident
+	if was == nil || is != nil && is.Number == was.Number || in.Order != nil || in.Lost {
+		return
+	}
+	if rec := &c.s.k.appOr(c.s).Spec.Recovery; c.lastStart != nil && c.s.w.instant().Since(*c.lastStart) < min(rec.ProvenAfter.Duration, 30*time.Minute) {
+		c.s.fail("incident %d is closed %s after a recovery; its attempts are forgotten", was.Number, c.s.w.instant().Since(*c.lastStart))
+	}
+	open := false
+	for _, a := range was.Alerts {
+		open = open || !a.Resolved
+	}
+	for _, command := range commands {
+		if t, ok := command.(controller.Tell); ok && t.Alert.Kind == v1alpha1.AlertResolved {
+			open = false
+		}
+	}
+	if open {
+		c.s.fail("incident %d was told, and is closed without a word", was.Number)
+	}
+}

@@ -1,0 +1,418 @@
+package main
+
+import (
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/state"
+)
+
+// checker holds the invariants: what must be so after every step, whatever happens. It keeps its own books, which evenkeel
+// cannot lose, and knows the truth about the world, which evenkeel cannot know.
+type checker struct {
+	s      *sim
+	silent bool // nothing is judged
+
+	// The books.
+	lastStart    *v1alpha1.Instant // of the last automatic recovery
+	lastCooldown time.Duration     // the cooldown that began with it
+	begunID      string
+	begunAt      v1alpha1.Instant
+	stood        bool           // an operator's order to stand down is in force
+	ordered      *orderBook     // an operator's order that was saved and not taken yet
+	given        v1alpha1.Phase // the last order that was saved
+	onDisk       *v1alpha1.AppStatus
+	writing      *v1alpha1.AppStatus
+	tampered     bool // somebody has broken or removed the state file, and it was not written since
+	amnesia      bool // something that was not on disk was lost with evenkeel, or somebody broke its files
+	unwritten    bool // the last write failed
+	needStart    string
+	needSince    time.Duration
+	started_     bool // the last start was not followed by a stop
+	lastClockSet time.Duration
+	stopAt       time.Duration // the operator's last own stop
+	heldFrom     time.Duration // since when every look has led to a hold
+	latest       *v1alpha1.Observation
+	resetAt      time.Duration // the operator's last reset, or the loss of the record
+	failedRow    int           // recoveries in a row that failed, while the application was never well
+
+	alertBook
+	liveness
+	sameInstant int
+	lastInstant time.Duration
+	writes      int
+}
+
+// orderBook is an order that was saved in the state file.
+type orderBook struct {
+	phase v1alpha1.Phase
+	since time.Duration
+	up    time.Duration // for how long evenkeel has run since then
+}
+
+func newChecker(s *sim) *checker {
+	c := &checker{s: s, lastClockSet: -forever, stopAt: -forever, heldFrom: forever, resetAt: -forever}
+	c.alertBook.init()
+	c.liveness.init()
+	return c
+}
+
+// started is told of what evenkeel has read at its start: nothing that was written may be forgotten.
+func (c *checker) started(l *state.Loaded) {
+	got := l.State.AppStatus
+	c.amnesia = c.amnesia || c.tampered
+	c.tampered = false
+	if c.amnesia || l.Lost || l.Restored {
+		if (l.Lost || l.Restored) && !c.amnesia {
+			c.s.fail("the state was lost (lost %v, restored %v), and nobody had touched it", l.Lost, l.Restored)
+		}
+		c.stood, c.needStart = got.StoodDown, ""
+		c.amnesia = false
+		c.alertBook.forget()
+		c.resetAt = c.s.w.now
+		c.failedRow = 0
+		c.lastStart = nil
+	} else if c.onDisk != nil && !sameRecord(&got, c.onDisk) && (c.writing == nil || !sameRecord(&got, c.writing)) {
+		c.s.fail("what was read at the start is not what was written: phase %s, written %s", got.Phase, c.onDisk.Phase)
+	}
+	c.unwritten = false
+	c.onDisk, c.writing = got.DeepCopy(), nil
+	c.onDisk.Phase = got.ObservedPhase
+	c.started_ = false
+	c.upSince = c.s.w.now
+	c.latest = nil
+	if c.lastStart != nil { // between two boots only the clock on the wall is left, for us as for evenkeel
+		at := c.lastStart.Rebase(c.s.w.instant())
+		c.lastStart = &at
+	}
+}
+
+// sameRecord compares what decides; phase, force and conditions are evenkeel's to work out anew.
+func sameRecord(a, b *v1alpha1.AppStatus) bool {
+	return a.ObservedPhase == b.Phase && a.StoodDown == b.StoodDown && a.LastIncident == b.LastIncident &&
+		apiequality.Semantic.DeepEqual(a.Incident, b.Incident) && apiequality.Semantic.DeepEqual(a.Cooldown, b.Cooldown) &&
+		apiequality.Semantic.DeepEqual(a.Recovery, b.Recovery) && apiequality.Semantic.DeepEqual(a.Demand, b.Demand)
+}
+
+func (c *checker) killed() {
+	c.downFrom = c.s.w.now
+	if c.unwritten {
+		c.amnesia = true
+	}
+}
+
+func (c *checker) powerLost() { c.ordered = nil }
+func (c *checker) lost()      { c.amnesia, c.ordered = true, nil }
+
+func (c *checker) clockSet(time.Duration) { c.lastClockSet = c.s.w.now }
+
+func (c *checker) orderSaved(phase v1alpha1.Phase, none bool) {
+	c.ordered, c.given = nil, phase
+	if !none && phase != v1alpha1.PhaseCooldown {
+		c.ordered = &orderBook{phase: phase, since: c.s.w.now}
+	}
+}
+
+// stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way evenkeel takes for its own:
+// a known gap of noteStop in reconcilers/checks, which goes by the recovery's time.
+func (c *checker) stoppedByHand() {
+	if c.s.k == nil || !c.s.k.status.Recovery.Open() {
+		c.stopAt = c.s.w.now
+	}
+}
+
+// observed is told of a finished pass.
+func (c *checker) observed(recent []v1alpha1.Observation) { c.latest = &recent[len(recent)-1] }
+
+// stepped is told of every step of the brain, before anything of it is written or done.
+func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controller.Command, in controller.Input) {
+	now := c.s.w.now
+	if now == c.lastInstant {
+		if c.sameInstant++; c.sameInstant > 40 {
+			c.s.fail("livelock: forty steps at one instant")
+		}
+	} else {
+		c.lastInstant, c.sameInstant = now, 0
+	}
+	if in.Lost {
+		c.resetAt = now
+	}
+	c.tookOrder(before, in)
+	rec, was := after.Recovery, before.Recovery
+	begun := rec != nil && (was == nil || was.ID != rec.ID)
+	if begun && rec.Trigger == v1alpha1.TriggerAutomatic {
+		c.mayBegin(before, after)
+	}
+	if begun && rec.Trigger == v1alpha1.TriggerOperator {
+		c.stood = false
+		c.failedRow = 0
+	}
+	if rec != nil && !rec.Open() && was.Open() {
+		c.ends(rec)
+	}
+	if c.stood && !rec.Open() && after.Phase != v1alpha1.PhaseFailed && !in.Started {
+		c.s.fail("an operator stood evenkeel down, and it is in %s", after.Phase)
+	}
+	if after.Phase == v1alpha1.PhaseRecovering != rec.Open() && !in.Started {
+		c.s.fail("phase %s, and a recovery is open: %v", after.Phase, rec.Open())
+	}
+	if i, b := after.Incident, before.Incident; i != nil && b != nil && i.Number == b.Number && i.Spent < b.Spent {
+		c.s.fail("attempts were forgotten: %d, %d before", i.Spent, b.Spent)
+	}
+	if after.LastIncident < before.LastIncident {
+		c.s.fail("incidents were forgotten")
+	}
+	if in.Observed {
+		c.noteHold(after)
+	}
+	c.closes(before, after, commands, in)
+	c.liveness.note(after, begun && rec.Trigger == v1alpha1.TriggerAutomatic, now)
+}
+
+// tookOrder keeps the book of what operators want.
+func (c *checker) tookOrder(before *v1alpha1.AppStatus, in controller.Input) {
+	if in.Order == nil {
+		return
+	}
+	if c.ordered != nil && c.ordered.phase == in.Order.Phase {
+		c.ordered = nil
+	}
+	if in.Order.Phase != c.given {
+		c.s.fail("an order was taken (%s) that nobody gave", in.Order.Phase)
+	}
+	switch in.Order.Phase {
+	case v1alpha1.PhaseFailed:
+		c.stood = true
+	case v1alpha1.PhaseHealthy:
+		if !before.Recovery.Open() {
+			c.stood = false
+			c.resetAt = c.s.w.now
+			c.failedRow = 0
+			c.lastStart = nil
+			c.alertBook.forget()
+		}
+	}
+}
+
+// mayBegin: an automatic recovery is about to begin. May it?
+func (c *checker) mayBegin(before, after *v1alpha1.AppStatus) {
+	s, w, k := c.s, c.s.w, c.s.k
+	app := k.appOr(s)
+	now := w.instant()
+	spec := &app.Spec
+	i := after.Incident
+	attempt := i.Attempts[len(i.Attempts)-1]
+	if before.Phase == v1alpha1.PhaseFailed || before.Phase == v1alpha1.PhaseRecovering {
+		s.fail("an automatic recovery begins in %s", before.Phase)
+	}
+	if c.stood {
+		s.fail("an automatic recovery begins although an operator stood evenkeel down")
+	}
+	if spec.Paused && (spec.PausedUntil == nil || w.wall().Before(spec.PausedUntil.Time)) {
+		s.fail("an automatic recovery begins while paused")
+	}
+	if i.Spent >= spec.Recovery.MaxAttempts {
+		s.fail("an automatic recovery begins with %d of %d attempts spent", i.Spent, spec.Recovery.MaxAttempts)
+	}
+	if c.failedRow >= int(spec.Recovery.MaxAttempts) && !c.foreignSeen {
+		s.fail("%d recoveries have failed in a row, and another begins", c.failedRow)
+	}
+	if c.lastStart != nil && now.Since(*c.lastStart) < c.lastCooldown {
+		s.fail("an automatic recovery begins %s after the last one; its cooldown is %s", now.Since(*c.lastStart), c.lastCooldown)
+	}
+	v := after.Verdict
+	if v == nil || c.latest == nil {
+		s.fail("an automatic recovery begins without a verdict on something seen")
+		return
+	}
+	if v.Remedy != v1alpha1.RemedyRecover && v.Remedy != v1alpha1.RemedyHold {
+		s.fail("an automatic recovery begins on a verdict that says %s", v.Remedy)
+	}
+	if v.Remedy == v1alpha1.RemedyHold {
+		if held := w.now - c.heldFrom; c.heldFrom == forever || held+time.Second < v.HoldLimit.Duration && c.lastClockSet < w.now-v.HoldLimit.Duration && w.bootAt < w.now-held {
+			s.fail("held for %s only, and the limit of %s is taken to be over (%s)", held, v.HoldLimit.Duration, v.Reason)
+		}
+		if !attempt.AtHoldLimit {
+			s.fail("an automatic recovery begins on a hold, and not at its limit")
+		}
+	}
+	if deploy, _ := facts.Of[facts.Deploy](c.latest, v1alpha1.CheckDeploy); len(deploy.AtWork) > 0 && !attempt.AtHoldLimit {
+		s.fail("an automatic recovery begins while a deploy is at work")
+	}
+	c.mayCost(after, attempt.AtHoldLimit)
+}
+
+// mayCost: is the application itself to blame, so that it may lose its process?
+func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
+	s, w := c.s, c.s.w
+	seen := c.latest.At.Boot.Duration + w.bootAt
+	memory := after.Verdict.Rule == "memory-app-grew"
+	unseen := s.k.appOr(s).Spec.Checks.Local.Disabled && w.env.blind // nothing is left that would say that it is well
+	if !unseen && w.well() && w.wellSince < seen-15*time.Second && !memory {
+		s.fail("the application is well, and a recovery begins (%s, %s)", after.Verdict.Rule, after.Verdict.Message)
+	}
+	if memory && !w.env.leak && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {
+		s.fail("the application is restarted for memory that another program has taken")
+	}
+	if a := w.app; a != nil && !atLimit && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
+		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved) && !w.env.flaky && w.faultSince < seen {
+		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved, after.Verdict.Rule)
+	}
+	respect := s.k.appOr(s).Spec.Recovery.RespectStop.Duration
+	p := &w.pm2
+	asked := c.latest.Status(v1alpha1.CheckProcess) != metav1.ConditionUnknown // else nobody could know of the stop
+	if asked && p.up && p.standing && !p.byKeeper && c.stopAt == p.stopTrue && w.now-c.stopAt < respect && c.stopAt < seen &&
+		c.lastClockSet < c.stopAt && w.bootAt < c.stopAt && w.strange == nil && w.orphan == nil {
+		s.fail("the operator stopped the application %s ago, and it is started again (%s)", w.now-c.stopAt, after.Verdict.Rule)
+	}
+}
+
+// noteHold keeps since when every look has led to a hold, whatever rule holds.
+func (c *checker) noteHold(after *v1alpha1.AppStatus) {
+	held := after.Hold != nil || after.Verdict != nil && after.Verdict.Remedy == v1alpha1.RemedyHold
+	switch {
+	case !held && !after.Recovery.Open():
+		c.heldFrom = forever
+	case c.heldFrom == forever:
+		c.heldFrom = c.s.w.now
+	}
+}
+
+// ends: a recovery has ended.
+func (c *checker) ends(rec *v1alpha1.Recovery) {
+	if c.needStart == rec.ID && !c.s.w.well() {
+		c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
+	}
+	if rec.Trigger == v1alpha1.TriggerAutomatic {
+		if rec.Verified {
+			c.failedRow = 0
+		} else {
+			c.failedRow++
+		}
+	}
+}
+
+// acts: a step is about to be carried out.
+func (c *checker) acts(step pass.Step, r *v1alpha1.AppStatus) {
+	c.begun(r)
+	if !r.Recovery.Open() || r.Recovery.Step != step.Name {
+		c.s.fail("step %s is carried out, and the record does not say so", step.Name)
+	}
+	if !c.unwritten && (c.onDisk == nil || c.onDisk.Recovery == nil || c.onDisk.Recovery.Step != step.Name) {
+		c.s.fail("step %s begins before its intent is on disk", step.Name)
+	}
+	switch step.Name {
+	case recovery.StepStop:
+		c.needStart, c.needSince, c.started_ = r.Recovery.ID, c.s.w.now, false
+	case recovery.StepStart:
+		if c.started_ {
+			c.s.fail("two starts without a stop between them")
+		}
+		c.needStart, c.started_ = "", true
+	}
+}
+
+// begun notes the start of an automatic recovery, once.
+func (c *checker) begun(r *v1alpha1.AppStatus) {
+	rec := r.Recovery
+	if rec == nil || rec.ID == c.begunID && c.begunAt.Since(rec.StartedAt) < time.Second && rec.StartedAt.Since(c.begunAt) < time.Second {
+		return
+	}
+	c.begunID, c.begunAt = rec.ID, rec.StartedAt
+	if rec.Trigger != v1alpha1.TriggerAutomatic || !rec.Open() {
+		return
+	}
+	at := rec.StartedAt
+	c.lastStart, c.lastCooldown = &at, cooldownInForce(c.s.k.appOr(c.s), r.Incident)
+	c.saidAt = c.s.w.now
+}
+
+// cooldownInForce is what the design says: the cooldown, doubled for every attempt of the incident that held for a while
+// only, up to an hour.
+func cooldownInForce(app *v1alpha1.App, i *v1alpha1.Incident) time.Duration {
+	d := app.Spec.Recovery.Cooldown.Duration
+	held := 0
+	if i != nil {
+		for _, a := range i.Attempts {
+			if a.Outcome == v1alpha1.AttemptHeld {
+				held++
+			}
+		}
+	}
+	for range held {
+		if d >= time.Hour {
+			break
+		}
+		d = min(2*d, time.Hour)
+	}
+	return d
+}
+
+// touched is told of everything that a step ends or clears.
+func (c *checker) touched(step, what string) {
+	if what == "caches" && c.s.w.app != nil {
+		c.s.fail("caches are cleared while the application runs")
+	}
+	c.s.journal("step %s ends or clears: %s", step, what)
+}
+
+// writtenSoon notes what a write is about to bring to disk; written, that it is there.
+func (c *checker) writtenSoon(r *v1alpha1.AppStatus) { c.writing = r.DeepCopy() }
+
+func (c *checker) written(r *v1alpha1.AppStatus) {
+	c.unwritten, c.tampered = false, false
+	c.onDisk, c.writing = r.DeepCopy(), nil
+	c.begun(r)
+	doc := c.s.w.disk.content(statePath)
+	phase, observed := phaseLine.FindSubmatch(doc), observedValue.FindSubmatch(doc)
+	if phase == nil || observed == nil || string(phase[1]) != string(r.Phase) || string(observed[1]) != string(r.Phase) {
+		c.s.fail("the phase is %s, and on disk it is not", r.Phase)
+	}
+	if c.writes++; c.writes%64 == 0 { // all of it, now and then
+		c.reload(r)
+	}
+}
+
+func (c *checker) reload(r *v1alpha1.AppStatus) {
+	d := newDisk()
+	d.save(statePath, c.s.w.disk.content(statePath))
+	store, err := state.NewStore("/state", appName, state.Options{FS: d, Settle: func() {}, Now: c.s.w.wall})
+	if err != nil {
+		panic(err)
+	}
+	l := store.Load()
+	if l.Lost || l.Restored || l.Order.IsOrder() || !sameRecord(&l.State.AppStatus, r) {
+		c.s.fail("what was written does not read as what it was")
+	}
+}
+
+func (c *checker) notWritten(error) {
+	c.unwritten = true
+	if !c.s.w.disk.full {
+		c.s.fail("the state could not be written, and the disk is not full")
+	}
+}
+
+// waits: every wait ends.
+func (c *checker) waits(next v1alpha1.Instant, sleep time.Duration, busy, ending bool) {
+	if busy || ending {
+		return
+	}
+	if next.IsZero() || sleep > time.Hour {
+		c.s.fail("nothing is under way, and nobody will look again (in %s)", sleep)
+	}
+}
+
+func (k *keeper) appOr(s *sim) *v1alpha1.App {
+	if k == nil {
+		return s.desired
+	}
+	return k.app
+}

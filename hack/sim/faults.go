@@ -1,0 +1,299 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// whose says at whose door a fault lies.
+type whose int
+
+const (
+	own      whose = iota // the application's
+	foreign               // somebody else's: a restart of the application does not help
+	operator              // what people do
+	machine               // reboots, clocks, evenkeel's own end
+)
+
+// kind is a kind of fault.
+type kind struct {
+	name  string
+	whose whose
+	// begin lets it happen; end is what its end brings, if anything.
+	begin func(s *sim, e *Entry)
+	end   func(s *sim, e *Entry)
+	// length bounds how long it lasts.
+	least, most time.Duration
+	// expect is what evenkeel has to make of it where nothing else is wrong; see liveness.go.
+	expect expectation
+	blame  string
+}
+
+// kinds are all kinds of faults, by name; names lists them in order.
+var kinds = map[string]*kind{}
+
+func names() []string {
+	var list []string
+	for name := range kinds {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func add(k kind) { kinds[k.name] = &k }
+
+// alive does something to the application's process, if there is one.
+func alive(do func(w *world, l *life, e *Entry)) func(s *sim, e *Entry) {
+	return func(s *sim, e *Entry) {
+		if l := s.w.app; l != nil {
+			do(s.w, l, e)
+			s.w.note("")
+		}
+	}
+}
+
+// switched is a fault that is one switch.
+func switched(which func(w *world) *bool) (begin, end func(s *sim, e *Entry)) {
+	return func(s *sim, _ *Entry) { *which(s.w) = true; s.w.note("") },
+		func(s *sim, _ *Entry) { *which(s.w) = false; s.w.note("") }
+}
+
+func addFlag(k kind, which func(w *world) *bool) {
+	k.begin, k.end = switched(which)
+	add(k)
+}
+
+func init() {
+	addLives()
+	addConditions()
+	addSurroundings()
+	addRuntime()
+	addOperators()
+	addMachine()
+}
+
+// addLives are faults of one life of the application: a new one is free of them.
+func addLives() {
+	add(kind{name: "crash", whose: own, expect: nothing, begin: alive(func(w *world, l *life, _ *Entry) { w.die(l, "crash") })})
+	add(kind{name: "exit-for-good", whose: own, expect: mended, least: time.Second, most: time.Second,
+		begin: func(s *sim, _ *Entry) {
+			s.w.pm2.noRestart = true
+			if s.w.app != nil {
+				s.w.die(s.w.app, "exit")
+			}
+		},
+		end: func(s *sim, _ *Entry) { s.w.pm2.noRestart = false }})
+	add(kind{name: "errored", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) {
+		w.pm2.noRestart = true
+		w.die(l, "too many unstable restarts")
+		w.pm2.noRestart, w.pm2.state = false, runtime.Errored
+	})})
+	add(kind{name: "lie", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) {
+		w.app, w.env.leak = nil, false
+		w.pm2.state, w.pm2.lying = runtime.Running, true
+		w.onDeath(l, "unseen by pm2")
+	})})
+	add(kind{name: "hang", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) { l.hung = true })})
+	// Three seconds in which it does not answer, and evenkeel's next look falls into them.
+	add(kind{name: "pause-3s", whose: own, expect: nothing, begin: func(s *sim, _ *Entry) {
+		w, wait := s.w, time.Duration(0)
+		if s.k != nil && !s.k.busy() {
+			wait = min(s.k.wakeAt-w.now-time.Second, time.Minute)
+		}
+		w.in(wait, func() {
+			l := w.app
+			if l == nil || l.hung {
+				return
+			}
+			l.hung = true
+			w.note("it pauses")
+			w.in(3*time.Second, func() { l.hung = w.cond.hangs; w.note("") })
+		})
+	}})
+	add(kind{name: "errors", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) { l.errors = true })})
+	add(kind{name: "deaf", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) { l.deaf = true })})
+	add(kind{name: "leak", whose: own, expect: mended, least: time.Hour, most: time.Hour, begin: func(s *sim, _ *Entry) {
+		w := s.w
+		if w.app == nil || w.env.leak {
+			return
+		}
+		w.env.leak, w.env.leakAt = true, w.now
+		var grow func()
+		grow = func() {
+			if w.env.leak {
+				w.changed++
+				w.in(time.Minute, grow)
+			}
+		}
+		grow()
+	}, end: func(s *sim, _ *Entry) { s.w.env.leak = false; s.w.changed++ }})
+	add(kind{name: "orphan", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) {
+		if w.orphan != nil || w.strange != nil || w.now < l.ready {
+			return
+		}
+		w.orphan = &holder{pid: l.pid, mark: w.pm2.mark, born: l.born}
+		w.die(l, "its wrapper was killed; the server lives on")
+	})})
+}
+
+// addConditions are faults that every new life meets.
+func addConditions() {
+	hours := func(k kind) kind { k.least, k.most = 40*time.Minute, 3*time.Hour; return k }
+	k := hours(kind{name: "hang-always", whose: own, expect: failed})
+	k.begin = func(s *sim, _ *Entry) {
+		s.w.cond.hangs = true
+		if s.w.app != nil {
+			s.w.app.hung = true
+		}
+		s.w.note("")
+	}
+	k.end = func(s *sim, _ *Entry) { s.w.cond.hangs = false; s.w.changed++ }
+	add(k)
+	k = hours(kind{name: "errors-always", whose: own, expect: failed})
+	k.begin = func(s *sim, _ *Entry) {
+		s.w.cond.errors = true
+		if s.w.app != nil {
+			s.w.app.errors = true
+		}
+		s.w.note("")
+	}
+	k.end = func(s *sim, _ *Entry) { s.w.cond.errors = false; s.w.changed++ }
+	add(k)
+	k = hours(kind{name: "crash-loop", whose: own, expect: failed})
+	k.begin = func(s *sim, e *Entry) {
+		s.w.cond.diesIn = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second, 40 * time.Second}[e.N%4]
+		if s.w.app != nil {
+			s.w.die(s.w.app, "crash loop")
+		}
+	}
+	k.end = func(s *sim, _ *Entry) { s.w.cond.diesIn = 0; s.w.changed++ }
+	add(k)
+	add(kind{name: "cache-corrupt", whose: own, expect: mended, begin: func(s *sim, e *Entry) {
+		s.w.cond.cache, s.w.cond.cacheSay = true, e.N%2 == 0
+		if s.w.app != nil {
+			s.w.die(s.w.app, "broken cache")
+		}
+	}})
+	add(kind{name: "slow-start", whose: own, expect: nothing, least: 2 * time.Minute, most: 5 * time.Minute, begin: func(s *sim, e *Entry) {
+		s.w.cond.starts = 20*time.Second + time.Duration(e.N%30)*time.Second
+		if s.w.app != nil {
+			s.w.die(s.w.app, "crash")
+		}
+	}, end: func(s *sim, _ *Entry) { s.w.cond.starts = 3 * time.Second }})
+	add(kind{name: "too-slow-start", whose: own, least: 10 * time.Minute, most: time.Hour, begin: func(s *sim, e *Entry) {
+		s.w.cond.starts = 70*time.Second + time.Duration(e.N%60)*time.Second
+		if s.w.app != nil {
+			s.w.die(s.w.app, "crash")
+		}
+	}, end: func(s *sim, _ *Entry) { s.w.cond.starts = 3 * time.Second }})
+	add(kind{name: "flaky", whose: own, least: time.Minute, most: 40 * time.Minute, begin: func(s *sim, _ *Entry) {
+		s.w.env.flaky = true
+		var tick func()
+		tick = func() {
+			if s.w.env.flaky {
+				s.w.changed++
+				s.w.in(7*time.Second, tick)
+			}
+		}
+		tick()
+	}, end: func(s *sim, _ *Entry) { s.w.env.flaky = false; s.w.note("") }})
+}
+
+// addSurroundings are faults of somebody else.
+func addSurroundings() {
+	outside := func(name, blame string, which func(w *world) *bool) {
+		addFlag(kind{name: name, whose: foreign, expect: held, blame: blame, least: 5 * time.Minute, most: 4 * time.Hour}, which)
+	}
+	outside("proxy-down", "Proxy", func(w *world) *bool { return &w.env.proxy })
+	outside("proxy-wrong", "Proxy", func(w *world) *bool { return &w.env.proxyBad })
+	outside("dns", "DNS", func(w *world) *bool { return &w.env.dns })
+	outside("certificate", "Certificate", func(w *world) *bool { return &w.env.cert })
+	outside("network", "Network", func(w *world) *bool { return &w.env.network })
+	outside("no-env-file", "Config", func(w *world) *bool { return &w.env.noEnv })
+	outside("hog", "Memory", func(w *world) *bool { return &w.env.hog })
+	outside("database-down", "Database", func(w *world) *bool { return &w.cond.dbErrors })
+	addFlag(kind{name: "starved", whose: foreign, least: time.Minute, most: 40 * time.Minute}, func(w *world) *bool { return &w.env.starved })
+	addFlag(kind{name: "blind", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour}, func(w *world) *bool { return &w.env.blind })
+	add(kind{name: "stranger", whose: foreign, expect: held, blame: "Port", least: 10 * time.Minute, most: 3 * time.Hour,
+		begin: func(s *sim, _ *Entry) {
+			w := s.w
+			if w.strange != nil || w.orphan != nil {
+				return
+			}
+			w.strange = &holder{pid: w.pid(), born: w.now}
+			if w.app != nil {
+				w.die(w.app, "its port is taken")
+			}
+			w.note("")
+		},
+		end: func(s *sim, _ *Entry) { s.w.strange = nil; s.w.note("the stranger leaves") }})
+	add(kind{name: "deploy", whose: foreign, expect: quiet, least: 2 * time.Minute, most: 15 * time.Minute, begin: deployBegins, end: func(s *sim, _ *Entry) {
+		s.w.env.deploying, s.w.cond.noBuild = s.under("deploy-hangs"), false
+		if s.w.pm2.up && s.w.pm2.listed && !s.w.pm2.hung {
+			s.w.orderStart() // as a deploy script does
+		}
+		s.w.note("")
+	}})
+	add(kind{name: "deploy-fails", whose: foreign, least: 30 * time.Minute, most: 2 * time.Hour, begin: func(s *sim, e *Entry) {
+		deployBegins(s, e)
+		s.w.in(3*time.Minute, func() {
+			s.w.env.deploying = s.under("deploy", "deploy-hangs")
+			if l := s.w.app; l != nil && e.N%2 == 0 {
+				s.w.die(l, "its build is gone")
+			}
+			s.w.note("the deploy has failed: no build")
+		})
+	}, end: func(s *sim, _ *Entry) {
+		s.w.cond.noBuild = s.under("deploy", "deploy-hangs")
+		s.w.note("")
+	}})
+	add(kind{name: "deploy-hangs", whose: foreign, least: 20 * time.Minute, most: 2 * time.Hour, begin: func(s *sim, e *Entry) {
+		s.w.env.deploying, s.w.env.deploy = true, s.w.now
+		if l := s.w.app; l != nil && e.N%2 == 0 {
+			s.w.die(l, "the deploy")
+		}
+		s.w.note("")
+	}, end: func(s *sim, _ *Entry) { s.w.env.deploying = s.under("deploy"); s.w.note("") }})
+	addFlag(kind{name: "disk-full", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour}, func(w *world) *bool { return &w.disk.full })
+}
+
+func deployBegins(s *sim, _ *Entry) {
+	s.w.env.deploying, s.w.env.deploy, s.w.cond.noBuild = true, s.w.now, true
+	s.w.note("")
+}
+
+// addRuntime are PM2's own faults.
+func addRuntime() {
+	addFlag(kind{name: "pm2-hangs", whose: foreign, least: time.Minute, most: time.Hour, expect: nothing}, func(w *world) *bool { return &w.pm2.hung })
+	add(kind{name: "pm2-gone", whose: foreign, expect: held, blame: "Runtime", least: 10 * time.Minute, most: 3 * time.Hour,
+		begin: func(s *sim, _ *Entry) {
+			p := &s.w.pm2
+			p.up = false
+			p.plan++
+			if s.w.app != nil {
+				s.w.die(s.w.app, "PM2's daemon was killed")
+			}
+			s.w.note("")
+		}, end: func(s *sim, _ *Entry) { s.w.resurrect() }})
+	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, _ *Entry) {
+		p := &s.w.pm2
+		if !p.up {
+			return
+		}
+		if l := s.w.app; l != nil {
+			s.w.app, s.w.env.leak = nil, false
+			s.w.onDeath(l, "pm2 delete")
+		}
+		p.plan++
+		p.listed, p.state, p.standing = false, runtime.Stopped, false
+		s.w.note("pm2 delete")
+	}, end: func(s *sim, _ *Entry) {
+		if p := &s.w.pm2; p.up && !p.listed {
+			p.listed = true
+			s.w.orderStart()
+		}
+	}})
+}

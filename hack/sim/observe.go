@@ -1,0 +1,382 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// eyes are what reconcilers/checks is on a real machine: they answer with the same facts, in the same words of status and
+// reason, so that the real rules decide. What they keep is lost when evenkeel ends.
+type eyes struct {
+	w        *world
+	answered string // the life that has given a good answer to evenkeel
+}
+
+// look is one pass under way.
+type look struct {
+	app      *v1alpha1.App
+	now      v1alpha1.Instant
+	asked    bool // PM2 answered
+	life     *life
+	age      time.Duration
+	answered bool
+	holders  []facts.Listener
+}
+
+// observe asks the due checks. The second result is how long that takes.
+func (e *eyes) observe(app *v1alpha1.App, due []string) (v1alpha1.Observation, time.Duration) {
+	w := e.w
+	l := &look{app: app, now: w.instant(), asked: !w.pm2.hung && !w.env.starved}
+	took := 350 * time.Millisecond
+	if !l.asked {
+		took = 10 * time.Second
+	}
+	if l.asked && w.pm2.up && w.pm2.listed && w.app != nil {
+		l.life, l.age = w.app, w.now-w.app.born
+		l.answered = e.answered == w.app.id()
+		if learned := app.Status.Learned; learned != nil && learned.Answered == w.app.id() {
+			l.answered = true // seen before evenkeel was started anew
+		}
+	}
+	e.listeners(l)
+	local, localTook := e.local(l)
+	took = max(took, localTook)
+
+	o := v1alpha1.Observation{At: l.now}
+	for _, name := range due {
+		var r v1alpha1.CheckResult
+		switch name {
+		case v1alpha1.CheckLocal:
+			r = e.starting(l, e.noteAnswer(l, local))
+		case v1alpha1.CheckProcess:
+			r = e.process(l)
+		case v1alpha1.CheckPort:
+			r = e.starting(l, e.port(l))
+		case v1alpha1.CheckPublic:
+			var t time.Duration
+			r, t = e.public(l, local)
+			took = max(took, t)
+		case v1alpha1.CheckWorkers:
+			r = e.workers(l)
+		case v1alpha1.CheckMemory:
+			r = e.memory(l)
+		case v1alpha1.CheckDatabase:
+			r = e.database()
+		case v1alpha1.CheckDeploy:
+			r = e.deploy()
+		case v1alpha1.CheckBuild:
+			r = e.build()
+		default:
+			panic("no such check: " + name)
+		}
+		r.Check, r.At = name, l.now
+		r.Required = checks.Settings(app, name).IsRequired()
+		r.Leading = name == leading(app)
+		o.Results = append(o.Results, r)
+	}
+	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int {
+		if a.Check < b.Check {
+			return -1
+		}
+		return 1
+	})
+	o.Took = metav1.Duration{Duration: took}
+	return o, took
+}
+
+func leading(app *v1alpha1.App) string {
+	c := &app.Spec.Checks
+	switch {
+	case !c.Local.Disabled:
+		return v1alpha1.CheckLocal
+	case !c.Port.Disabled:
+		return v1alpha1.CheckPort
+	}
+	return v1alpha1.CheckProcess
+}
+
+func result(status metav1.ConditionStatus, reason, message string, f any) v1alpha1.CheckResult {
+	return v1alpha1.CheckResult{Status: status, Reason: reason, Message: message, Facts: facts.Raw(f)}
+}
+
+func (e *eyes) listeners(l *look) {
+	w := e.w
+	add := func(pid int, born time.Duration, whose facts.Whose) {
+		if w.env.blind {
+			whose = facts.CannotTell
+		}
+		l.holders = append(l.holders, facts.Listener{Addr: "[::]:3003", Whose: whose, PID: pid, User: "deploy", Since: w.now - born})
+	}
+	marks := []string{}
+	if le := l.app.Status.Learned; le != nil {
+		marks = le.Marks
+	}
+	switch {
+	case w.orphan != nil:
+		known := slices.Contains(marks, w.orphan.mark) || (l.asked && w.orphan.mark == w.pm2.mark)
+		whose := facts.Stranger
+		if !l.asked {
+			whose = facts.CannotTell
+		} else if known {
+			whose = facts.OurOrphan
+		}
+		add(w.orphan.pid, w.orphan.born, whose)
+	case w.strange != nil:
+		whose := facts.Stranger
+		if !l.asked {
+			whose = facts.CannotTell
+		}
+		add(w.strange.pid, w.strange.born, whose)
+	case w.app != nil && !w.app.deaf && w.now >= w.app.listens:
+		whose := facts.Ours
+		if !l.asked {
+			whose = facts.CannotTell // no descent is known
+		}
+		add(w.app.pid, w.app.born, whose)
+	}
+}
+
+// local is what a request to the port brings.
+func (e *eyes) local(l *look) (v1alpha1.CheckResult, time.Duration) {
+	w := e.w
+	f := facts.HTTP{URL: "http://127.0.0.1:3003/", Addr: "127.0.0.1:3003", Class: facts.Answered, Status: 200, Took: 20 * time.Millisecond}
+	switch {
+	case w.env.starved:
+		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
+	case w.orphan != nil:
+	case w.strange != nil:
+		f.Status = 404
+	case w.app == nil || w.app.deaf || w.now < w.app.listens:
+		f.Class, f.Status, f.Took = facts.Refused, 0, time.Millisecond
+	case w.app.hung || w.now < w.app.ready:
+		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
+		if !w.app.hung && w.app.ready-w.now < f.Took { // it is late, and answers
+			f.Class, f.Status, f.Took = facts.Answered, 200, w.app.ready-w.now
+		}
+	case w.app.errors || w.cond.dbErrors || (w.env.flaky && int64(w.now/time.Second)%2 == 0):
+		f.Status = 500
+	}
+	f.Error = map[facts.Class]string{facts.Timeout: "no answer in time", facts.Refused: "connection refused"}[f.Class]
+	switch {
+	case f.Class != facts.Answered:
+		return result(metav1.ConditionFalse, string(f.Class), "no answer: "+f.Error, f), f.Took
+	case f.Status >= 500:
+		return result(metav1.ConditionFalse, "BadStatus", fmt.Sprintf("answered %d", f.Status), f), f.Took
+	}
+	return result(metav1.ConditionTrue, "Answers", "200", f), f.Took
+}
+
+func (e *eyes) noteAnswer(l *look, r v1alpha1.CheckResult) v1alpha1.CheckResult {
+	foreign := slices.ContainsFunc(l.holders, func(h facts.Listener) bool { return h.Whose == facts.Stranger || h.Whose == facts.OurOrphan })
+	if r.Status == metav1.ConditionTrue && l.life != nil && !foreign {
+		e.answered = l.life.id()
+		l.answered = true
+	}
+	return r
+}
+
+func (e *eyes) starting(l *look, r v1alpha1.CheckResult) v1alpha1.CheckResult {
+	stranger := r.Reason == "HeldByAnother" || r.Reason == "HeldByOrphan"
+	if r.Status == metav1.ConditionFalse && l.life != nil && !l.answered && l.age < l.app.Spec.Recovery.StartupGrace.Duration && !stranger {
+		r.Status, r.Reason = metav1.ConditionUnknown, "Starting"
+	}
+	return r
+}
+
+func (e *eyes) process(l *look) v1alpha1.CheckResult {
+	w, p := e.w, &e.w.pm2
+	f := facts.Process{Runtime: "pm2", Home: "/home/deploy/.pm2", Daemon: p.up, State: string(runtime.Unknown)}
+	if !l.asked {
+		f.Daemon, f.Error = false, "it did not answer in time"
+		return result(metav1.ConditionUnknown, "CouldNotAsk", "PM2 could not be asked: it did not answer in time", f)
+	}
+	if !p.up {
+		return result(metav1.ConditionFalse, "NoDaemon", "no PM2 daemon runs", f)
+	}
+	if r := l.app.Status.Learned; r == nil || l.life == nil || l.age <= 10*time.Minute {
+		f.Crashes = w.unplanned(e.since(l))
+		f.Ordered = w.planned(e.since(l))
+	}
+	if !p.listed {
+		f.State = string(runtime.Missing)
+		return result(metav1.ConditionFalse, "NotListed", "PM2 lists no process of that name", f)
+	}
+	state := p.state
+	if p.lying {
+		state = runtime.Stopped
+	}
+	f.State, f.Answered = string(state), l.answered
+	row := facts.Row{ID: "0", State: f.State, Restarts: p.restarts, Mark: p.mark, Bound: 1600 * time.Millisecond}
+	if l.life != nil {
+		f.Life, f.Age, row.PID, row.Life = l.life.id(), l.age, l.life.pid, l.life.id()
+	}
+	f.Rows = []facts.Row{row}
+	if !w.well() {
+		f.Signs = w.signs()
+	}
+	if p.standing {
+		f.StopOrdered, f.StopOrderedFor = e.stopOrdered(l)
+	}
+	text := fmt.Sprintf("PM2 says %s (%d restarts)", state, p.restarts)
+	switch state {
+	case runtime.Running:
+		if e.comesAndGoes(l) {
+			return result(metav1.ConditionFalse, facts.ReasonCrashLoop, text+", after unplanned exits", f)
+		}
+		return result(metav1.ConditionTrue, "Running", text, f)
+	case runtime.Starting:
+		return result(metav1.ConditionUnknown, "Starting", text, f)
+	}
+	return result(metav1.ConditionFalse, string(state), text, f)
+}
+
+// comesAndGoes is the same of reconcilers/checks: one more life of a crash loop is not believed at once.
+func (e *eyes) comesAndGoes(l *look) bool {
+	since := e.since(l)
+	var list []exit
+	for _, x := range e.w.pm2.exits {
+		if !x.planned && !x.wall.Before(since) && !x.wall.After(e.w.wall().Add(time.Second)) {
+			list = append(list, x)
+		}
+	}
+	if len(list) < 5 || l.age > 10*time.Minute {
+		return false
+	}
+	usual := list[len(list)-1].wall.Sub(list[0].wall) / time.Duration(len(list)-1)
+	return l.age < 2*usual+3*time.Second
+}
+
+// since is from when on exits count: ten minutes ago, or the start of the last recovery.
+func (e *eyes) since(l *look) time.Time {
+	since := e.w.wall().Add(-10 * time.Minute)
+	if rec := l.app.Status.Recovery; rec != nil && rec.StartedAt.Wall.After(since) {
+		since = rec.StartedAt.Wall.Time
+	}
+	return since
+}
+
+// stopOrdered is noteStop of reconcilers/checks: a stop that no recovery of ours explains was somebody else's.
+func (e *eyes) stopOrdered(l *look) (bool, time.Duration) {
+	const slack = 2 * time.Second
+	at := e.w.pm2.stopAt.Truncate(time.Second)
+	if rec := l.app.Status.Recovery; rec != nil {
+		after := !at.Before(rec.StartedAt.Wall.Add(-slack))
+		before := rec.FinishedAt == nil || !at.After(rec.FinishedAt.Wall.Add(slack))
+		if after && before {
+			return false, 0
+		}
+	}
+	return true, max(l.now.Wall.Sub(at), 0)
+}
+
+func (e *eyes) port(l *look) v1alpha1.CheckResult {
+	f := facts.Port{Port: 3003, Listeners: l.holders}
+	if len(l.holders) == 0 {
+		return result(metav1.ConditionFalse, "NotListening", "nobody listens on port 3003", f)
+	}
+	switch l.holders[0].Whose {
+	case facts.Ours:
+		return result(metav1.ConditionTrue, "Listening", "the application listens", f)
+	case facts.Stranger:
+		return result(metav1.ConditionFalse, "HeldByAnother", "another program listens", f)
+	case facts.OurOrphan:
+		return result(metav1.ConditionFalse, "HeldByOrphan", "an orphan of the application listens", f)
+	}
+	return result(metav1.ConditionUnknown, "CannotTell", "somebody listens; whose process it is cannot be seen", f)
+}
+
+// public is what the world gets, and, where that fails, what the proxy on this machine answers.
+func (e *eyes) public(l *look, local v1alpha1.CheckResult) (v1alpha1.CheckResult, time.Duration) {
+	env := &e.w.env
+	f := facts.Public{HTTP: facts.HTTP{URL: l.app.Spec.Checks.Public.URL, Class: facts.Answered, Status: 200, Took: 60 * time.Millisecond}}
+	f.Proven = l.app.Status.Learned != nil && l.app.Status.Learned.PublicGreenURL == f.URL
+	proxy := facts.HTTP{URL: f.URL, Class: facts.Answered, Status: 200}
+	localDown := local.Status != metav1.ConditionTrue
+	switch {
+	case env.proxy:
+		proxy.Class, proxy.Status = facts.Refused, 0
+	case env.proxyBad:
+		proxy.Status = 502
+	case localDown:
+		proxy.Status = 502
+	}
+	f.Class, f.Status = proxy.Class, proxy.Status
+	switch {
+	case env.dns:
+		f.Class, f.Status = facts.DNS, 0
+	case env.network:
+		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
+	case env.cert && !env.proxy:
+		f.Class, f.Status = facts.Certificate, 0
+		proxy.Class, proxy.Status = facts.Certificate, 0
+	}
+	if f.Class == facts.Answered && f.Status == 200 {
+		return result(metav1.ConditionTrue, "Answers", "200", f), f.Took
+	}
+	if local.Status == metav1.ConditionFalse {
+		proxy = facts.HTTP{URL: f.URL, Class: facts.NotAsked}
+	}
+	f.Proxy = &proxy
+	good := proxy.Class == facts.Answered && proxy.Status == 200
+	if !f.Proven && (good || proxy.Class == facts.NotAsked) {
+		return result(metav1.ConditionUnknown, "NeverSeen", "has never answered as expected", f), f.Took
+	}
+	return result(metav1.ConditionFalse, string(f.Class), fmt.Sprintf("%s %d", f.Class, f.Status), f), f.Took
+}
+
+func (e *eyes) workers(l *look) v1alpha1.CheckResult {
+	switch {
+	case !l.asked:
+		return result(metav1.ConditionUnknown, "CouldNotAsk", "the application's processes could not be looked for", facts.Workers{})
+	case l.life == nil:
+		return result(metav1.ConditionFalse, "NoneAlive", "none of the application's processes is alive", facts.Workers{})
+	}
+	return result(metav1.ConditionTrue, "Alive", "1 alive", facts.Workers{})
+}
+
+func (e *eyes) memory(l *look) v1alpha1.CheckResult {
+	w := e.w
+	f := facts.Memory{Total: 2 << 30, Available: w.available(), Wanted: l.app.Spec.Checks.Memory.MinAvailable.Value()}
+	life := ""
+	if l.life != nil {
+		life = l.life.id()
+		f.Tree = w.tree()
+	}
+	f.Life = life
+	learned := l.app.Status.Learned
+	wasLow := learned != nil && learned.LowMemorySince != nil && learned.Incarnation == life
+	if f.Available < f.Wanted || wasLow && f.Available < f.Wanted+f.Wanted/2 {
+		return result(metav1.ConditionFalse, "Low", fmt.Sprintf("%d MiB available", f.Available>>20), f)
+	}
+	return result(metav1.ConditionTrue, "Enough", fmt.Sprintf("%d MiB available", f.Available>>20), f)
+}
+
+func (e *eyes) database() v1alpha1.CheckResult {
+	if e.w.env.noEnv {
+		return result(metav1.ConditionFalse, "Missing", "DATABASE_URL missing", facts.Database{Missing: []string{"DATABASE_URL"}})
+	}
+	return result(metav1.ConditionTrue, "Configured", "DATABASE_URL set", facts.Database{Files: []string{".env"}})
+}
+
+func (e *eyes) deploy() v1alpha1.CheckResult {
+	if e.w.env.deploying {
+		f := facts.Deploy{AtWork: []facts.Work{{PID: 77, What: "npm ci", Since: e.w.now - e.w.env.deploy}}}
+		return result(metav1.ConditionFalse, "AtWork", "npm ci is at work", f)
+	}
+	return result(metav1.ConditionTrue, "NoneAtWork", "no deploy is at work", facts.Deploy{})
+}
+
+func (e *eyes) build() v1alpha1.CheckResult {
+	if e.w.cond.noBuild {
+		return result(metav1.ConditionFalse, "Missing", ".next/BUILD_ID is missing", facts.Build{Kind: "next", Missing: ".next/BUILD_ID"})
+	}
+	return result(metav1.ConditionTrue, "Present", "built", facts.Build{Kind: "next", Present: true, Stamp: "s"})
+}

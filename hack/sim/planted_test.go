@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// plant is a bug that the simulator has to find: a piece of the product's source, and what is put in its place.
+type plant struct {
+	name, file, from, to string
+}
+
+var plants = []plant{
+	{"the cooldown is not waited for", "controller/decide.go",
+		"\tif left := c.Record.Cooldown.Left(c.Now); left > 0 {\n\t\td.Blocked = cooldownBlocks(c)\n\t\treturn d\n\t}\n\tswitch", "\tswitch"},
+	{"a power cut loses what was written", "state/store.go", "\tif err != nil {\n\t\treturn err\n\t}\n\treturn s.fs.SyncDir(s.dir)\n}\n\n// putPlainly",
+		"\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}\n\n// putPlainly"},
+	{"the application is restarted for its proxy", "reconcilers/verdict/rules.go",
+		`Reason: "ProxyFails", Remedy: v1alpha1.RemedyHold`, `Reason: "ProxyFails", Remedy: v1alpha1.RemedyRecover`},
+	{"attempts are not spent", "controller/incident.go", "\ti.Spent++\n", ""},
+	{"one attempt too many", "controller/decide.go", "c.Record.Incident.Spent >= c.App", "c.Record.Incident.Spent > c.App"},
+	{"a pause does not hold a recovery", "controller/decide.go", "case Paused(c.App, c.Now):", "case false:"},
+	{"an order to stand down in a recovery is forgotten", "controller/recovery.go", "\t\ts.r.Demand = nil\n\t\ts.r.StoodDown = true\n", "\t\ts.r.Demand = nil\n"},
+	{"health leads out of an operator's stand-down", "controller/decide.go", "if holds && !r.StoodDown && rec.LeaveFailed", "if holds && rec.LeaveFailed"},
+	{"a step that was interrupted is not begun again", "controller/recovery.go",
+		"\t\trec.Pending = append([]string{result.Step}, rec.Pending...) // it is begun again\n", ""},
+	{"a flap does not lengthen the cooldown", "controller/recovery.go", "d = min(2*d, most)", "d = min(d, most)"},
+	{"no cooldown begins", "controller/recovery.go", "s.r.Cooldown = v1alpha1.NewWait(s.c.Now, length)", "s.r.Cooldown = v1alpha1.NewWait(s.c.Now, 0)"},
+	{"a reminder every minute", "controller/incident.go", "a.Key == key && s.c.Now.Since(a.At) < reminderEvery", "a.Key == key && s.c.Now.Since(a.At) < time.Minute"},
+	{"alerts are told on every pass", "controller/incident.go", "return a.Key == key && !a.Resolved", "return false"},
+	{"an incident is closed at once", "controller/incident.go",
+		"s.r.Phase == v1alpha1.PhaseHealthy && proven(i, s.c.Now) >= s.c.App.Spec.Recovery.ProvenAfter.Duration", "s.r.Phase == v1alpha1.PhaseHealthy"},
+	{"one failure is a failure", "controller/decide.go", "return streak >= threshold ||", "return streak >= 1 ||"},
+	{"half of a hold's limit", "controller/decide.go", "c.Now.Since(h.Since) >= v.HoldLimit.Duration", "c.Now.Since(h.Since) >= v.HoldLimit.Duration/2"},
+	{"GiveUp leads nowhere", "state/machine/machine.go",
+		"{GiveUp, []v1alpha1.Phase{v1alpha1.PhaseDegraded, v1alpha1.PhaseCooldown}, v1alpha1.PhaseFailed}", "{GiveUp, []v1alpha1.Phase{v1alpha1.PhaseDegraded, v1alpha1.PhaseCooldown}, v1alpha1.PhaseDegraded}"},
+	{"Settle leaves the cooldown out", "state/machine/machine.go",
+		"{Settle, []v1alpha1.Phase{v1alpha1.PhaseRecovering}, v1alpha1.PhaseCooldown}", "{Settle, []v1alpha1.Phase{v1alpha1.PhaseRecovering}, v1alpha1.PhaseHealthy}"},
+	{"a stale save is taken for an order", "state/document.go", "case phase == observed:", "case false:"},
+	{"an order that was just saved is written over", "state/store.go",
+		"\t\treturn found, false, nil\n\t}\n\treturn found, false, ErrEdited\n", "\t\treturn found, false, nil\n\t}\n\treturn found, false, nil\n"},
+	{"an operator's own stop is not respected", "reconcilers/verdict/rules.go", "v.stopped() && v.unmoved() >= settleTime", "false && v.unmoved() >= settleTime"},
+	{"a deploy holds nothing", "reconcilers/verdict/rules.go", `+ what, what != ""`, `+ what, false`},
+	{"two lives make a crash loop", "reconcilers/verdict/rules.go", "crashLives = 3", "crashLives = 1"},
+	{"low memory is always the application's fault", "reconcilers/verdict/rules.go", "known && v.grewByWhatIsMissing(grown)", "known || true"},
+	{"the caches are never cleared", "reconcilers/judge.go", "case failed.Plan == verdict.PlanPlain &&", "case false &&"},
+}
+
+// build builds the simulator with a plant in it, without touching the source.
+func build(root, dir string, p plant) (program string, err error) {
+	file := filepath.Join(root, p.file)
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(source), p.from); n != 1 {
+		return "", fmt.Errorf("the patch fits %d times into %s; it has to be written anew", n, p.file)
+	}
+	patched, overlay := filepath.Join(dir, "patched.go"), filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(patched, []byte(strings.Replace(string(source), p.from, p.to, 1)), 0o600); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(map[string]map[string]string{"Replace": {file: patched}})
+	if err == nil {
+		err = os.WriteFile(overlay, data, 0o600)
+	}
+	if err != nil {
+		return "", err
+	}
+	program = filepath.Join(dir, "sim")
+	c := exec.Command("go", "build", "-overlay", overlay, "-o", program, "./hack/sim") // #nosec G204 -- a test
+	c.Dir = root
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return program, nil
+}
+
+// TestPlantedBugsAreFound plants bugs in decide, budget, machine, store and rules, and wants the simulator to find each of
+// them (on a free core within half a minute): the first three, or with SIM_FULL=1 all.
+func TestPlantedBugsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the simulator several times")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("nothing is planted", func(t *testing.T) { // what is found below is found because of the plant
+		program, err := build(root, t.TempDir(), plant{file: "hack/sim/main.go", from: "package main\n", to: "package main\n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(program, "--seed", "1", "--episodes", "4").CombinedOutput(); err != nil { // #nosec G204 -- a test
+			t.Fatalf("%v:\n%s", err, out)
+		}
+	})
+	list := plants[:3]
+	if os.Getenv("SIM_FULL") != "" {
+		list = plants
+	}
+	for _, p := range list {
+		t.Run(p.name, func(t *testing.T) {
+			program, err := build(root, t.TempDir(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(program, "--seed", "1", "--seconds", "240", "--brief").CombinedOutput() // #nosec G204 -- a test
+			var exit *exec.ExitError
+			switch {
+			case err == nil:
+				t.Fatalf("it was not found:\n%s", out)
+			case !errors.As(err, &exit) || exit.ExitCode() != 1:
+				t.Fatalf("%v:\n%s", err, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				if strings.HasPrefix(line, "BROKEN") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
+		})
+	}
+}

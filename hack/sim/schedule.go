@@ -1,0 +1,239 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+// Entry is one thing that goes wrong, or that somebody does.
+type Entry struct {
+	Kind string
+	// At is when it happens; with a Phase it happens Delay after evenkeel is next in that phase.
+	At    time.Duration
+	Phase v1alpha1.Phase
+	Delay time.Duration
+	// For is how long it lasts; N varies it.
+	For time.Duration
+	N   uint64
+	// Alone says that nothing else happens around it, so that what evenkeel makes of it can be judged.
+	Alone bool
+}
+
+// Schedule is an episode: replaying it gives the same journal.
+type Schedule struct {
+	Variant string
+	Length  time.Duration
+	Entries []Entry
+}
+
+// pair is a kind of fault and the phase in which it is to strike.
+type pair struct {
+	kind  string
+	phase v1alpha1.Phase
+}
+
+func pairs() []pair {
+	var list []pair
+	for _, phase := range v1alpha1.Phases() {
+		for _, name := range names() {
+			list = append(list, pair{name, phase})
+		}
+	}
+	return list
+}
+
+const (
+	combosPerEpisode = 10
+	targetsPerCombo  = 4
+	targets          = combosPerEpisode * targetsPerCombo
+)
+
+// generate makes the n-th episode of a campaign. The pairs of kind and phase are gone through in turn, so that all of them
+// come about equally often.
+func generate(seed uint64, n int) Schedule {
+	r := newRand(seed, uint64(n))
+	s := Schedule{Variant: "default"}
+	if r.IntN(2) == 0 {
+		s.Variant = variants()[r.IntN(len(variants()))]
+	}
+	switch n % 10 {
+	case 0, 5:
+		s.alone(r, seed, n/5)
+	case 3:
+		s.storm(r)
+	case 4:
+		s.drill(r, n/10)
+	default:
+		m := n - n/10*4 - []int{0, 1, 1, 1, 2, 3, 4, 4, 4, 4}[n%10]
+		all := pairs()
+		perm := newRand(seed, 1<<40+uint64(m*targets/len(all))).Perm(len(all))
+		for j := range combosPerEpisode {
+			s.combine(r, v1alpha1.Phases()[j%len(v1alpha1.Phases())], func(phase v1alpha1.Phase, n int) pair {
+				return pair{names()[perm[(m*targets+j*targetsPerCombo+n)%len(all)]%len(names())], phase}
+			})
+		}
+	}
+	s.Length += 12 * time.Hour
+	return s
+}
+
+func newRand(seed, n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) } // #nosec G404 -- it has to be repeatable
+
+func span(r *rand.Rand, least, most time.Duration) time.Duration {
+	if most <= least {
+		return least
+	}
+	return (least + time.Duration(r.Int64N(int64(most-least)))).Truncate(100 * time.Millisecond)
+}
+
+func entry(r *rand.Rand, name string, at time.Duration) Entry {
+	k := kinds[name]
+	return Entry{Kind: name, At: at, For: span(r, k.least, k.most), N: r.Uint64N(1 << 20)}
+}
+
+func (s *Schedule) add(e Entry) { s.Entries = append(s.Entries, e) }
+
+// alone: one fault after the other, each with time to be mended and to be forgotten.
+func (s *Schedule) alone(r *rand.Rand, seed uint64, n int) {
+	var list []string
+	for _, name := range names() {
+		if kinds[name].expect != anything {
+			list = append(list, name)
+		}
+	}
+	perm := newRand(seed, 1<<41).Perm(len(list))
+	at := 2 * time.Hour
+	for j := range combosPerEpisode {
+		name := list[perm[(n*combosPerEpisode+j)%len(list)]]
+		e := entry(r, name, at+span(r, 0, time.Hour))
+		e.Alone = true
+		s.add(e)
+		at = e.At + e.For
+		if kinds[name].expect == failed || kinds[name].name == "database-down" {
+			s.add(entry(r, "reset", at+25*time.Minute))
+		}
+		at += span(r, 6*time.Hour, 15*24*time.Hour)
+	}
+	s.Length = at
+}
+
+// combine lets faults strike in a phase: first something that leads into that phase, and stays for a while or comes again,
+// then the faults, then an operator who tidies up.
+func (s *Schedule) combine(r *rand.Rand, phase v1alpha1.Phase, target func(v1alpha1.Phase, int) pair) {
+	at := s.Length + span(r, time.Hour, 3*time.Hour)
+	pick := func(list ...string) {
+		e := entry(r, list[r.IntN(len(list))], at)
+		e.For = max(e.For, min(kinds[e.Kind].most, 2*time.Hour))
+		s.add(e)
+	}
+	delay := func(n int) time.Duration { return 0 }
+	apart := 20 * time.Minute
+	switch phase {
+	case v1alpha1.PhaseHealthy:
+		apart = 3 * time.Hour
+	case v1alpha1.PhaseDegraded:
+		pick("proxy-down", "dns", "hog", "stranger", "deploy-fails", "pm2-gone", "database-down", "hang", "crash-loop")
+		delay = func(int) time.Duration { return span(r, 0, 4*time.Minute) }
+	case v1alpha1.PhaseRecovering:
+		pick("crash-loop", "hang-always", "errors-always", "hang", "orphan", "cache-corrupt", "deaf", "lie")
+		apart = 90 * time.Second
+		delay = func(int) time.Duration { return span(r, 0, 9*time.Second) }
+	case v1alpha1.PhaseCooldown:
+		pick("crash-loop", "hang-always", "errors-always", "hang", "errors", "errored", "cache-corrupt")
+		apart = 2 * time.Minute
+		delay = func(int) time.Duration { return span(r, 0, 90*time.Second) }
+	case v1alpha1.PhaseFailed:
+		pick("crash-loop", "hang-always", "errors-always", "stand-down")
+		delay = func(int) time.Duration { return span(r, 0, 15*time.Minute) }
+	}
+	for n := range targetsPerCombo {
+		e := entry(r, target(phase, n).kind, at+time.Second+time.Duration(n)*apart)
+		if phase != v1alpha1.PhaseHealthy {
+			e.Phase, e.Delay = phase, delay(n)
+		}
+		s.add(e)
+	}
+	end := at + 4*time.Hour + targetsPerCombo*apart/2 + span(r, 0, 2*time.Hour)
+	s.add(entry(r, "reset", end))
+	s.Length = end + span(r, 2*time.Hour, 12*24*time.Hour)
+}
+
+// drill kills evenkeel in one recovery after the other, each time one point later: before and after every write, between two
+// commands, at the beginning and at the end of every step. Sometimes an operator has just saved an order.
+func (s *Schedule) drill(r *rand.Rand, n int) {
+	const rounds, points = 20, 90
+	at := time.Hour
+	for j := range rounds {
+		first := []string{"exit-for-good", "errored", "deaf", "cache-corrupt"}[r.IntN(4)]
+		s.add(entry(r, first, at))
+		kill := Entry{Kind: "killed", At: at + time.Second, Phase: v1alpha1.PhaseRecovering, N: uint64((n*rounds + j*7) % points)}
+		s.add(kill)
+		if r.IntN(3) == 0 {
+			e := entry(r, []string{"stand-down", "reset", "demand"}[r.IntN(3)], at+time.Second)
+			e.Phase, e.N = v1alpha1.PhaseRecovering, 0
+			e.Delay = span(r, 0, 4*time.Second)
+			s.add(e)
+		}
+		at += 40 * time.Minute
+		s.add(entry(r, "reset", at))
+		at += span(r, 20*time.Minute, time.Hour)
+	}
+	s.Length = at
+}
+
+// storm: many things at once, for a day.
+func (s *Schedule) storm(r *rand.Rand) {
+	list := names()
+	at := 30 * time.Minute
+	for range 3 * combosPerEpisode {
+		at += span(r, 0, 45*time.Minute)
+		s.add(entry(r, list[r.IntN(len(list))], at))
+		if r.IntN(4) == 0 {
+			s.add(entry(r, "reset", at+span(r, time.Minute, time.Hour)))
+		}
+	}
+	s.add(entry(r, "reset", at+5*time.Hour))
+	s.Length = at + span(r, 8*time.Hour, 40*24*time.Hour)
+}
+
+// String prints a schedule as Go.
+func (s Schedule) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Schedule{Variant: %q, Length: %s, Entries: []Entry{\n", s.Variant, goDuration(s.Length))
+	for _, e := range s.Entries {
+		fmt.Fprintf(&b, "\t{Kind: %q, At: %s", e.Kind, goDuration(e.At))
+		if e.Phase != "" {
+			fmt.Fprintf(&b, ", Phase: %q, Delay: %s", e.Phase, goDuration(e.Delay))
+		}
+		if e.For != 0 {
+			fmt.Fprintf(&b, ", For: %s", goDuration(e.For))
+		}
+		if e.N != 0 {
+			fmt.Fprintf(&b, ", N: %d", e.N)
+		}
+		if e.Alone {
+			b.WriteString(", Alone: true")
+		}
+		b.WriteString("},\n")
+	}
+	b.WriteString("}}")
+	return b.String()
+}
+
+func goDuration(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "0"
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%d * time.Hour", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d * time.Minute", d/time.Minute)
+	case d%time.Second == 0:
+		return fmt.Sprintf("%d * time.Second", d/time.Second)
+	}
+	return fmt.Sprintf("%d * time.Millisecond", d/time.Millisecond)
+}

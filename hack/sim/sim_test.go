@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// seconds is how long the campaign may take: SIM_SECONDS. Without it a fixed number of episodes is run.
+func seconds(t *testing.T) time.Duration {
+	text := os.Getenv("SIM_SECONDS")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(n) * time.Second
+}
+
+// TestCampaign runs episodes; no invariant is broken in any of them. Without settings these are always the same ones, so
+// that a red test says something about the change and not about the dice. SIM_SECONDS runs others, from a seed that is
+// printed, for as long as it may; SIM_SEED repeats a run. With SIM_SECONDS=1800, on two free cores, it has to come to a
+// hundred years, twenty thousand faults, and fifty of every fault in every phase.
+func TestCampaign(t *testing.T) {
+	c := &campaign{seed: 1, workers: 1, episodes: 6}
+	if limit := seconds(t); limit > 0 {
+		c = &campaign{seed: uint64(time.Now().UnixNano() % 1e9), workers: 2, until: time.Now().Add(limit)}
+	}
+	if text := os.Getenv("SIM_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.seed = n
+	}
+	c.run(1)
+	var report bytes.Buffer
+	c.report(&report)
+	least := c.table(&report)
+	t.Log("\n" + report.String())
+	for _, b := range c.broken {
+		short := shrink(b.schedule, 100)
+		t.Errorf("seed %d, episode %d: %s\n%s", c.seed, b.episode, b.broken, asTest(short, replay(short)))
+	}
+	if seconds(t) >= 1800*time.Second && (c.total.years() < 100 || c.total.faults < 20000 || least < 50) {
+		t.Errorf("%.0f years, %d faults, and at least %d of each pair; want 100, 20000 and 50", c.total.years(), c.total.faults, least)
+	}
+}
+
+// TestASeedGivesTheSameJournal runs episodes twice and compares every line.
+func TestASeedGivesTheSameJournal(t *testing.T) {
+	for episode := range 4 {
+		s := generate(7, episode)
+		s.Length = min(s.Length, 4*24*time.Hour)
+		first, second := journalOf(s, false), journalOf(s, false)
+		if !bytes.Equal(first, second) {
+			t.Errorf("episode %d: %s", episode, difference(first, second))
+		}
+		if len(first) < 2000 {
+			t.Errorf("episode %d: a journal of %d bytes only", episode, len(first))
+		}
+	}
+}
+
+// TestJumpsLeaveNothingOut runs episodes with every single pass and compares the journals with those of the jumps.
+func TestJumpsLeaveNothingOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes every pass")
+	}
+	for episode := range 4 {
+		s := generate(11, episode)
+		s.Length = min(s.Length, 36*time.Hour)
+		if with, without := journalOf(s, false), journalOf(s, true); !bytes.Equal(with, without) {
+			t.Errorf("episode %d: %s", episode, difference(without, with))
+		}
+	}
+}
+
+func journalOf(schedule Schedule, everyPass bool) []byte {
+	var out bytes.Buffer
+	s := newSim(schedule)
+	s.out, s.noJumps = &out, everyPass
+	_ = s.run()
+	return out.Bytes()
+}
+
+func difference(a, b []byte) string {
+	left, right := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
+	for n := range left {
+		if n >= len(right) || left[n] != right[n] {
+			other := "(the end)"
+			if n < len(right) {
+				other = right[n]
+			}
+			return "line " + strconv.Itoa(n+1) + " differs:\n" + left[n] + "\n" + other
+		}
+	}
+	return "one is longer"
+}

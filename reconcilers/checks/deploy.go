@@ -1,0 +1,182 @@
+package checks
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+)
+
+// deployResult looks for a checkout, an install or a build at work in the application's folder: never the application's
+// own tree (PM2 may run `npm start`), and never a lone fetch.
+func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
+	var r v1alpha1.CheckResult
+	if l.procsErr != nil {
+		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", l.procsErr.Error()
+		return r
+	}
+	var f facts.Deploy
+	dir, err := filepath.EvalSymlinks(l.app.Spec.Directory)
+	if err != nil {
+		dir = l.app.Spec.Directory
+	}
+	for n := range l.procs.Processes {
+		proc := &l.procs.Processes[n]
+		if _, ours := l.tree[proc.PID]; ours || proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) {
+			continue
+		}
+		args, err := p.FS.Cmdline(proc.Identity)
+		if err != nil {
+			continue
+		}
+		cwd, err := p.FS.Cwd(proc.Identity)
+		switch {
+		case err == nil && within(cwd, dir) && !p.FS.WorksElsewhere(proc.Identity, cwd):
+		case errors.Is(err, os.ErrPermission) && slices.ContainsFunc(args, func(a string) bool { return within(a, dir) }):
+		case errors.Is(err, os.ErrPermission) && proc.UID == 0 && changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery):
+			// Where root works may not be seen by us. `sudo npm ci` in this folder leaves its traces here, one elsewhere does not.
+		default:
+			continue
+		}
+		if what := DeployWork(proc.Comm, args); what != "" {
+			f.AtWork = append(f.AtWork, facts.Work{PID: proc.PID, What: what, Since: l.since(proc.StartedAt())})
+		}
+	}
+	if held, pid, err := p.FS.FlockHeld(filepath.Join(dir, ".next", "lock")); err == nil && held {
+		if _, ours := l.tree[pid]; !ours {
+			f.AtWork = append(f.AtWork, facts.Work{PID: pid, What: "a build that holds .next/lock"})
+		}
+	}
+	r.Facts = facts.Raw(f)
+	r.Status, r.Reason, r.Message = metav1.ConditionTrue, "NoneAtWork", "no deploy is at work"
+	if len(f.AtWork) > 0 {
+		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "AtWork", f.AtWork[0].What+" is at work"
+	}
+	return r
+}
+
+// changedSince tells whether something was changed in the folder since then that every checkout, install or build changes,
+// and the application itself does not. Our own recovery empties caches in two of these folders, and the application makes
+// them anew: what was changed there in its time tells nothing.
+func changedSince(dir string, since time.Time, recovery *v1alpha1.Recovery) bool {
+	const slack = 2 * time.Second
+	ours := func(at time.Time) bool {
+		return recovery != nil && !at.Before(recovery.StartedAt.Wall.Add(-slack)) &&
+			(recovery.FinishedAt == nil || !at.After(recovery.FinishedAt.Wall.Add(slack)))
+	}
+	for _, trace := range []struct {
+		name   string
+		caches bool
+	}{{".", false}, {".git", false}, {".git/index", false}, {"node_modules", true}, {"node_modules/.package-lock.json", false}, {".next", true}} {
+		info, err := os.Stat(filepath.Join(dir, trace.name))
+		if err == nil && info.ModTime().After(since) && (!trace.caches || !ours(info.ModTime())) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayDeploy is a cheap first sieve by the kernel's short name.
+func mayDeploy(comm string) bool {
+	for _, prefix := range []string{"git", "npm", "pnpm", "yarn", "bun", "next-build", "node", "MainThread"} {
+		if strings.HasPrefix(comm, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func within(path, dir string) bool {
+	path = strings.TrimSuffix(path, " (deleted)")
+	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
+}
+
+var (
+	gitWork     = []string{"checkout", "switch", "pull", "merge", "rebase", "reset", "restore", "stash", "clean", "clone", "cherry-pick", "revert", "submodule"}
+	installWork = []string{"ci", "i", "install", "add", "update", "upgrade", "rebuild", "prune", "dedupe", "remove", "uninstall", "clean-install"}
+)
+
+// DeployWork names the work that a program is at, if its name and arguments are those of a deploy; else it is empty.
+func DeployWork(comm string, args []string) string {
+	if strings.HasPrefix(comm, "next-build") {
+		return "next build"
+	}
+	words := commandWords(args)
+	if len(words) == 0 {
+		return ""
+	}
+	program, rest := words[0], words[1:]
+	switch program {
+	case "git":
+		return workOf("git", rest, gitWork)
+	case "npm", "pnpm", "yarn", "bun":
+		if len(rest) == 0 {
+			if program == "yarn" { // plain `yarn` installs
+				return "yarn install"
+			}
+			return ""
+		}
+		verb := rest[0]
+		if (verb == "run" || verb == "run-script") && len(rest) > 1 {
+			verb = rest[1]
+		}
+		if verb == "build" || strings.HasPrefix(verb, "build:") {
+			return program + " run " + verb
+		}
+		return workOf(program, rest, installWork)
+	case "next":
+		return workOf("next", rest, []string{"build"})
+	}
+	return ""
+}
+
+func workOf(program string, rest, verbs []string) string {
+	if len(rest) > 0 && slices.Contains(verbs, rest[0]) {
+		return program + " " + rest[0]
+	}
+	return ""
+}
+
+// commandWords gives the program's plain name and its arguments without options: `node /usr/bin/npm ci --omit=dev`,
+// `npm ci` (npm writes that over its own command line) and `git -C /x pull` all read alike.
+func commandWords(args []string) []string {
+	if len(args) == 1 && strings.Contains(args[0], " ") { // a program that has renamed itself
+		args = strings.Fields(args[0])
+	}
+	var words []string
+	skip := false
+	for n, a := range args {
+		switch {
+		case skip:
+			skip = false
+			continue
+		case strings.HasPrefix(a, "-"):
+			skip = a == "-C" || a == "-c" || a == "--prefix"
+			continue
+		}
+		if len(words) == 0 {
+			a = plainName(a)
+			if n == 0 && (a == "node" || a == "sh" || a == "bash") {
+				continue
+			}
+		}
+		words = append(words, a)
+	}
+	return words
+}
+
+// plainName is the program that a path stands for: /usr/lib/node_modules/npm/bin/npm-cli.js is npm.
+func plainName(path string) string {
+	base := filepath.Base(path)
+	for _, suffix := range []string{".js", ".cjs", ".mjs"} {
+		base = strings.TrimSuffix(base, suffix)
+	}
+	return strings.TrimSuffix(base, "-cli")
+}

@@ -1,0 +1,104 @@
+// Package checks asks the world: what does the process manager say, who listens, does the application answer, does the
+// site, is there memory, is the database configured, are the processes alive, is a deploy at work, is there a build. It
+// answers with facts and True, False or Unknown, and has no opinion on what to do. What could not be asked is Unknown,
+// never a failure.
+package checks
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+// Enabled lists the checks of an App that are asked.
+func Enabled(app *v1alpha1.App) []string {
+	c := &app.Spec.Checks
+	list := []string{v1alpha1.CheckDeploy, v1alpha1.CheckBuild}
+	add := func(name string, s v1alpha1.CheckSettings) {
+		if !s.Disabled {
+			list = append(list, name)
+		}
+	}
+	add(v1alpha1.CheckProcess, c.Process)
+	add(v1alpha1.CheckPort, c.Port)
+	add(v1alpha1.CheckLocal, c.Local.CheckSettings)
+	add(v1alpha1.CheckMemory, c.Memory.CheckSettings)
+	add(v1alpha1.CheckWorkers, c.Workers)
+	if c.Public.URL != "" {
+		add(v1alpha1.CheckPublic, c.Public.CheckSettings)
+	}
+	if c.Database != nil {
+		add(v1alpha1.CheckDatabase, c.Database.CheckSettings)
+	}
+	return list
+}
+
+// WithFound gives the App with those checks added that what is found in its folder calls for: an environment file calls
+// for the database's configuration, unless the spec speaks of it.
+func WithFound(app *v1alpha1.App) *v1alpha1.App {
+	if app.Spec.Checks.Database != nil {
+		return app
+	}
+	if _, err := os.Stat(filepath.Join(app.Spec.Directory, ".env")); err != nil {
+		return app
+	}
+	app = app.DeepCopy()
+	app.Spec.Checks.Database = &v1alpha1.DatabaseCheck{}
+	v1alpha1.SetDefaults(app)
+	return app
+}
+
+// Settings gives the settings of a check.
+func Settings(app *v1alpha1.App, name string) v1alpha1.CheckSettings {
+	c := &app.Spec.Checks
+	switch name {
+	case v1alpha1.CheckProcess:
+		return c.Process
+	case v1alpha1.CheckPort:
+		return c.Port
+	case v1alpha1.CheckLocal:
+		return c.Local.CheckSettings
+	case v1alpha1.CheckPublic:
+		return c.Public.CheckSettings
+	case v1alpha1.CheckMemory:
+		return c.Memory.CheckSettings
+	case v1alpha1.CheckWorkers:
+		return c.Workers
+	case v1alpha1.CheckDatabase:
+		if c.Database != nil {
+			return c.Database.CheckSettings
+		}
+	}
+	no := false
+	return v1alpha1.CheckSettings{Required: &no} // deploy and build are facts, not conditions of health
+}
+
+// Interval is the time between two askings of a check.
+func Interval(app *v1alpha1.App, name string) time.Duration {
+	if d := Settings(app, name).Interval.Duration; d > 0 {
+		return d
+	}
+	return app.Spec.Interval.Duration
+}
+
+// timeout bounds one asking.
+func timeout(app *v1alpha1.App, name string) time.Duration {
+	if d := Settings(app, name).Timeout.Duration; d > 0 {
+		return d
+	}
+	return 10 * time.Second
+}
+
+// leading is the check that must be True for the application to be well: local; where it is disabled, port; else process.
+func leading(app *v1alpha1.App) string {
+	c := &app.Spec.Checks
+	switch {
+	case !c.Local.Disabled:
+		return v1alpha1.CheckLocal
+	case !c.Port.Disabled:
+		return v1alpha1.CheckPort
+	}
+	return v1alpha1.CheckProcess
+}

@@ -1,0 +1,121 @@
+package checks
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/dotenv"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+)
+
+// memoryResult says whether the machine has memory to spare, and who holds most of it.
+func (p *Prober) memoryResult(l *look) v1alpha1.CheckResult {
+	var r v1alpha1.CheckResult
+	info, err := p.FS.Meminfo()
+	if err != nil {
+		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", "the machine's memory could not be read: "+err.Error()
+		return r
+	}
+	f := facts.Memory{
+		Total: int64(info.Total), Available: int64(info.Available), Wanted: l.app.Spec.Checks.Memory.MinAvailable.Value(),
+		SwapTotal: int64(info.SwapTotal), SwapFree: int64(info.SwapFree), Life: l.life,
+	}
+	if pressure, known, err := p.FS.Pressure(procfs.RAM); err == nil && known {
+		f.Stalled = pressure.Some.Avg10
+	}
+	for _, proc := range l.tree {
+		f.Tree += int64(proc.RSS)
+	}
+	for n := range l.procs.Processes {
+		proc := &l.procs.Processes[n]
+		if _, ours := l.tree[proc.PID]; !ours && int64(proc.RSS) > f.HogBytes {
+			f.HogPID, f.HogName, f.HogBytes = proc.PID, proc.Comm, int64(proc.RSS)
+		}
+	}
+	r.Facts = facts.Raw(f)
+	r.Status, r.Reason = metav1.ConditionTrue, "Enough"
+	r.Message = fmt.Sprintf("%d MiB available", f.Available>>20)
+	// While it was low and has not risen well above the edge, it still counts as low; a new life begins anew.
+	learned := l.app.Status.Learned
+	wasLow := learned != nil && learned.LowMemorySince != nil && learned.Incarnation == l.life
+	switch {
+	case f.Available < f.Wanted, wasLow && f.Available < f.Wanted+f.Wanted/2:
+		r.Status, r.Reason = metav1.ConditionFalse, "Low"
+		r.Message = fmt.Sprintf("%d MiB available, %d MiB wanted", f.Available>>20, f.Wanted>>20)
+	case f.Stalled >= facts.StalledLow:
+		r.Status, r.Reason = metav1.ConditionFalse, "Stalled"
+		r.Message = fmt.Sprintf("%d MiB available, but work stands still for want of memory %.0f %% of the time", f.Available>>20, f.Stalled)
+	}
+	return r
+}
+
+// databaseResult says whether the database's configuration is there: names only, never a value.
+func databaseResult(app *v1alpha1.App) v1alpha1.CheckResult {
+	var r v1alpha1.CheckResult
+	var f facts.Database
+	spec := app.Spec.Checks.Database
+	files := []string{spec.EnvFile}
+	if spec.EnvFile == ".env" {
+		files = dotenv.NextFiles()
+	}
+	set, err := dotenv.Load(app.Spec.Directory, files...)
+	if err != nil {
+		f.Error = err.Error()
+		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotRead", f.Error
+		r.Facts = facts.Raw(f)
+		return r
+	}
+	for _, file := range set.Files {
+		f.Files = append(f.Files, file.Name)
+	}
+	for _, name := range spec.Require {
+		if !set.Vars[name] {
+			f.Missing = append(f.Missing, name)
+		}
+	}
+	r.Facts = facts.Raw(f)
+	if len(f.Missing) > 0 {
+		r.Status, r.Reason = metav1.ConditionFalse, "Missing"
+		r.Message = fmt.Sprintf("%s missing or empty in %s", strings.Join(f.Missing, ", "), filepath.Join(app.Spec.Directory, spec.EnvFile))
+		return r
+	}
+	r.Status, r.Reason = metav1.ConditionTrue, "Configured"
+	r.Message = strings.Join(spec.Require, ", ") + " set in " + strings.Join(f.Files, ", ")
+	return r
+}
+
+// buildResult says whether a finished build is there, where it is known what one looks like.
+func buildResult(l *look) v1alpha1.CheckResult {
+	r := v1alpha1.CheckResult{Status: metav1.ConditionTrue, Reason: "NotKnown", Message: "it is not known how this application is built"}
+	var f facts.Build
+	dir := l.app.Spec.Directory
+	isNext := fileExists(filepath.Join(dir, "node_modules", "next", "package.json"))
+	for n := range l.snapshot.Processes {
+		isNext = isNext || strings.Contains(l.snapshot.Processes[n].Script, "/next/dist/bin/next")
+	}
+	if isNext {
+		f.Kind = "next"
+		stamp := filepath.Join(".next", "BUILD_ID")
+		info, err := os.Stat(filepath.Join(dir, stamp))
+		switch {
+		case err == nil:
+			f.Present, f.Stamp = true, info.ModTime().UTC().Format(time.RFC3339)
+			r.Reason, r.Message = "Present", "built "+f.Stamp
+		case os.IsNotExist(err):
+			f.Missing = stamp
+			r.Status, r.Reason, r.Message = metav1.ConditionFalse, "Missing", stamp+" is missing"
+		default:
+			r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", err.Error()
+			f.Present = true // what cannot be seen is not taken to be missing
+		}
+	}
+	r.Facts = facts.Raw(f)
+	return r
+}

@@ -1,0 +1,205 @@
+package checks
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/listeners"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// portResult says who listens on the application's port, and whether it is the application.
+func portResult(l *look) v1alpha1.CheckResult {
+	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: l.tookListen}}
+	f := facts.Port{Port: l.app.Spec.Port}
+	if l.portErr != nil {
+		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", "the kernel could not be asked who listens: "+l.portErr.Error()
+		r.Facts = facts.Raw(f)
+		return r
+	}
+	f.Listeners = l.holders
+	r.Facts = facts.Raw(f)
+	if len(f.Listeners) == 0 {
+		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "NotListening", fmt.Sprintf("nobody listens on port %d", f.Port)
+		return r
+	}
+	for _, known := range []struct {
+		whose  facts.Whose
+		status metav1.ConditionStatus
+		reason string
+		text   string
+	}{
+		{facts.Ours, metav1.ConditionTrue, "Listening", "the application listens on %s (pid %d)"},
+		{facts.Stranger, metav1.ConditionFalse, "HeldByAnother", "another program listens on %s (pid %d)"},
+		{facts.OurOrphan, metav1.ConditionFalse, "HeldByOrphan", "an orphan of the application listens on %s (pid %d)"},
+	} {
+		if who, ok := f.By(known.whose); ok {
+			r.Status, r.Reason = known.status, known.reason
+			r.Message = fmt.Sprintf(known.text, who.Addr, who.PID)
+			return r
+		}
+	}
+	r.Status, r.Reason = metav1.ConditionUnknown, "CannotTell"
+	r.Message = fmt.Sprintf("somebody listens on %s; whose process it is cannot be seen by this user", f.Listeners[0].Addr)
+	return r
+}
+
+// classify says whose each listening socket is.
+func (p *Prober) classify(l *look) {
+	if len(l.listening) == 0 {
+		return
+	}
+	owners, err := listeners.Join(p.FS, l.listening, p.preferred(l)...)
+	if err != nil {
+		l.portErr = err
+		return
+	}
+	for _, o := range owners {
+		fl := facts.Listener{Addr: o.Addr.String(), Whose: p.Whose(l.app, l, o), User: o.User, Waiting: o.RecvQ}
+		if o.Known {
+			fl.PID, fl.Process = o.Process.PID, o.Process.String()
+			fl.Since = max(l.now.Boot.Duration-o.StartedAt, 0)
+			if fl.Whose == facts.Stranger || fl.Whose == facts.OurOrphan {
+				fl.Command, fl.Folder = programName(o), o.Cwd
+			}
+			p.mu.Lock()
+			p.owners[l.app.Name] = fl.PID
+			p.mu.Unlock()
+		}
+		if fl.User == "" {
+			fl.User = userName(o.Listener.UID)
+		}
+		l.holders = append(l.holders, fl)
+	}
+}
+
+// programName names a process without its arguments: they may hold secrets.
+func programName(o listeners.Owner) string {
+	program, _, _ := strings.Cut(o.Cmdline, " ")
+	if program = filepath.Base(program); program == "." || program == o.Comm {
+		return o.Comm
+	}
+	return o.Comm + " (" + program + ")"
+}
+
+// preferred are the processes that are asked first for the socket: usually one of them has it.
+func (p *Prober) preferred(l *look) []int {
+	var list []int
+	p.mu.Lock()
+	if pid, ok := p.owners[l.app.Name]; ok {
+		list = append(list, pid)
+	}
+	p.mu.Unlock()
+	for pid := range l.tree {
+		if !slices.Contains(list, pid) {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+// Whose says whose a listening socket is. Ours is what descends from the process that the runtime names (in cluster mode
+// PM2's daemon itself listens). An orphan of ours carries, in the environment it was born with, the same PM2_HOME and a
+// mark that the runtime is known to have given to this application. Name, folder and user prove nothing.
+func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whose {
+	if !o.Known {
+		// The kernel says at least which user opened the socket.
+		if mine := uint32(os.Getuid()); mine != 0 && o.Listener.UID != mine {
+			return facts.Stranger
+		}
+		return facts.CannotTell
+	}
+	if _, ok := l.tree[o.Process.PID]; ok {
+		return facts.Ours
+	}
+	for n := range l.snapshot.Processes {
+		if l.snapshot.Processes[n].Cluster && o.Process.PID == l.snapshot.Daemon.PID {
+			return facts.Ours
+		}
+	}
+	if runtime.CouldNotAsk(l.snapshotErr) {
+		return facts.CannotTell // which processes are the application's own is not known now
+	}
+	if Marked(p.FS, o.Process, l.snapshot.Daemon.Home, marks(app, l)) {
+		return facts.OurOrphan
+	}
+	return facts.Stranger
+}
+
+// marks are those that the runtime gives or is known to have given to this application.
+func marks(app *v1alpha1.App, l *look) []string {
+	var list []string
+	if app.Status.Learned != nil {
+		list = append(list, app.Status.Learned.Marks...)
+	}
+	for n := range l.snapshot.Processes {
+		if m := l.snapshot.Processes[n].Mark; m != "" {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// Marked tells whether a process was born with this PM2_HOME and one of these marks in its environment.
+func Marked(fs procfs.FS, id procfs.Identity, home string, marks []string) bool {
+	if home == "" || len(marks) == 0 {
+		return false
+	}
+	env, err := fs.Environ(id, "PM2_HOME", "unique_id")
+	if err != nil {
+		return false
+	}
+	return env["PM2_HOME"] == home && slices.Contains(marks, env["unique_id"])
+}
+
+func userName(uid uint32) string {
+	if u, err := user.LookupId(strconv.Itoa(int(uid))); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(int(uid))
+}
+
+// workersResult says whether the application's own processes are alive.
+func workersResult(l *look) v1alpha1.CheckResult {
+	var r v1alpha1.CheckResult
+	var f facts.Workers
+	stopped := 0
+	var pids []int
+	for pid := range l.tree {
+		pids = append(pids, pid)
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		proc := l.tree[pid]
+		f.Processes = append(f.Processes, facts.Worker{PID: pid, Name: proc.Comm, State: proc.State.String(), Bytes: int64(proc.RSS)})
+		if proc.State == procfs.Stopped {
+			stopped++
+		}
+	}
+	r.Facts = facts.Raw(f)
+	switch {
+	case l.snapshotErr != nil && len(f.Processes) == 0 || l.procsErr != nil:
+		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", "the application's processes could not be looked for"
+	case len(f.Processes) == 0:
+		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "NoneAlive", "none of the application's processes is alive"
+	default:
+		r.Status, r.Reason, r.Message = metav1.ConditionTrue, "Alive", fmt.Sprintf("%d alive", len(f.Processes))
+		if stopped > 0 {
+			r.Message += fmt.Sprintf(", %d of them stopped by a signal", stopped)
+		}
+	}
+	return r
+}
+
+func (l *look) since(at time.Duration) time.Duration { return max(l.now.Boot.Duration-at, 0) }

@@ -1,0 +1,248 @@
+package checks
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/listeners"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// Prober asks. It is safe for use by several goroutines; what it keeps between two looks is a convenience and is lost
+// without harm.
+type Prober struct {
+	// FS is the proc file system; Runtime the process manager; Clock the moment.
+	FS      procfs.FS
+	Runtime runtime.Runtime
+	Clock   func() v1alpha1.Instant
+	// Roots are the certificates that the public check trusts; nil means the system's.
+	Roots *x509.CertPool
+
+	once   sync.Once
+	local  *http.Client
+	public *publicClient
+
+	mu       sync.Mutex
+	answered map[string]string // App → the life that has given a good answer
+	owners   map[string]int    // App → the pid that held the port at the last look
+}
+
+func (p *Prober) setUp() {
+	p.local = newLocalClient()
+	p.public = newPublicClient(p.Roots)
+	p.answered = map[string]string{}
+	p.owners = map[string]int{}
+}
+
+// look is one pass under way: what was found, before it is judged check by check.
+type look struct {
+	app *v1alpha1.App
+	now v1alpha1.Instant
+
+	procs    procfs.Snapshot
+	procsErr error
+
+	snapshot    runtime.Snapshot
+	snapshotErr error
+	history     runtime.History
+	tookRuntime time.Duration
+
+	listening  []listeners.Listener
+	holders    []facts.Listener // the same, with whose they are
+	portErr    error
+	tookListen time.Duration
+
+	tree map[int]procfs.Process // the application's own processes
+	main procfs.Process         // the process that the manager names
+	life string
+	age  time.Duration
+
+	answered bool
+}
+
+// Observe asks the due checks side by side.
+func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v1alpha1.Observation {
+	p.once.Do(p.setUp)
+	l := &look{app: app, now: p.Clock()}
+	begin := time.Now()
+	isDue := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(due, n) })
+	}
+
+	var wg sync.WaitGroup
+	var local, public v1alpha1.CheckResult
+	localDone := make(chan struct{})
+	if isDue(v1alpha1.CheckPort, v1alpha1.CheckLocal, v1alpha1.CheckProcess) {
+		p.listen(ctx, l)
+	}
+	if isDue(v1alpha1.CheckLocal) {
+		wg.Go(func() {
+			defer close(localDone)
+			local = p.askLocal(ctx, l)
+		})
+	} else {
+		close(localDone)
+	}
+	if isDue(v1alpha1.CheckPublic) {
+		wg.Go(func() {
+			public = p.askPublic(ctx, l, func() bool {
+				<-localDone
+				if isDue(v1alpha1.CheckLocal) && local.Status == metav1.ConditionTrue {
+					local = p.askLocal(ctx, l) // the public path may have failed only much later: both have to be one look
+				}
+				return local.Status != metav1.ConditionFalse
+			})
+		})
+	}
+	// The process manager's answer is what most of the rest rests on, whichever of it is due.
+	p.lookAround(ctx, l)
+	p.classify(l)
+	wg.Wait()
+
+	o := v1alpha1.Observation{At: l.now}
+	add := func(name string, ask func() v1alpha1.CheckResult) {
+		if !isDue(name) {
+			return
+		}
+		started := time.Now()
+		r := ask()
+		r.Check, r.At = name, l.now
+		r.Required = Settings(app, name).IsRequired()
+		r.Leading = name == leading(app)
+		if r.Took.Duration == 0 {
+			r.Took.Duration = time.Since(started)
+		}
+		r.Took.Duration = r.Took.Round(10 * time.Microsecond)
+		o.Results = append(o.Results, r)
+	}
+	add(v1alpha1.CheckLocal, func() v1alpha1.CheckResult { return p.starting(l, p.noteAnswer(l, local)) })
+	add(v1alpha1.CheckProcess, func() v1alpha1.CheckResult { return processResult(l, p.signs(l, &o)) })
+	add(v1alpha1.CheckPort, func() v1alpha1.CheckResult { return p.starting(l, portResult(l)) })
+	add(v1alpha1.CheckPublic, func() v1alpha1.CheckResult { return public })
+	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return workersResult(l) })
+	add(v1alpha1.CheckMemory, func() v1alpha1.CheckResult { return p.memoryResult(l) })
+	add(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult { return databaseResult(app) })
+	add(v1alpha1.CheckDeploy, func() v1alpha1.CheckResult { return p.deployResult(l) })
+	add(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return buildResult(l) })
+	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int { return cmp.Compare(a.Check, b.Check) })
+	o.Took = metav1.Duration{Duration: time.Since(begin).Round(10 * time.Microsecond)}
+	return o
+}
+
+// lookAround asks the process manager and the kernel which processes are the application's.
+func (p *Prober) lookAround(ctx context.Context, l *look) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, timeout(l.app, v1alpha1.CheckProcess))
+	defer cancel()
+	l.snapshot, l.snapshotErr = p.Runtime.Look(ctx, l.app)
+	l.tookRuntime = time.Since(began)
+	l.procs, l.procsErr = p.FS.Snapshot()
+	l.tree = map[int]procfs.Process{}
+	for n := range l.snapshot.Processes {
+		row := &l.snapshot.Processes[n]
+		if !row.Alive() {
+			continue
+		}
+		for _, proc := range l.procs.Tree(row.PID) {
+			if proc.Alive() {
+				l.tree[proc.PID] = proc
+			}
+		}
+		if l.life == "" {
+			l.main, _ = l.procs.Get(row.PID)
+			l.life = row.Identity.String()
+			l.age = max(l.now.Boot.Duration-row.Identity.StartedAt(), 0)
+		}
+	}
+	p.mu.Lock()
+	l.answered = l.life != "" && p.answered[l.app.Name] == l.life
+	p.mu.Unlock()
+	if learned := l.app.Status.Learned; learned != nil && l.life != "" && learned.Answered == l.life {
+		l.answered = true // seen before evenkeel was started anew
+	}
+	p.readHistory(ctx, l)
+}
+
+// crashWindow is how far back unplanned exits count.
+const crashWindow = 10 * time.Minute
+
+// readHistory reads the process manager's notes, where they can matter: not while a process has lived for long.
+func (p *Prober) readHistory(ctx context.Context, l *look) {
+	if l.snapshotErr == nil && l.life != "" && l.age > crashWindow {
+		return
+	}
+	since := l.now.Wall.Add(-crashWindow)
+	if rec := l.app.Status.Recovery; rec != nil && rec.StartedAt.Wall.After(since) {
+		since = rec.StartedAt.Wall.Time
+	}
+	if h, err := p.Runtime.Exits(ctx, l.app, since); err == nil {
+		l.history = h
+	}
+}
+
+// noteAnswer remembers which life has given a good answer: its start-up grace is over. An answer from a process that is
+// not the application's is nobody's proof.
+func (p *Prober) noteAnswer(l *look, r v1alpha1.CheckResult) v1alpha1.CheckResult {
+	foreign := slices.ContainsFunc(l.holders, func(h facts.Listener) bool { return h.Whose == facts.Stranger || h.Whose == facts.OurOrphan })
+	if r.Status == metav1.ConditionTrue && l.life != "" && !foreign {
+		p.mu.Lock()
+		p.answered[l.app.Name] = l.life
+		p.mu.Unlock()
+		l.answered = true
+	}
+	return r
+}
+
+// starting turns a failure into Unknown while the application's process is younger than its start-up grace and has not
+// given a good answer yet.
+func (p *Prober) starting(l *look, r v1alpha1.CheckResult) v1alpha1.CheckResult {
+	if r.Status == metav1.ConditionFalse && l.life != "" && !l.answered && l.age < l.app.Spec.Recovery.StartupGrace.Duration && !strangerIn(r) {
+		r.Status, r.Reason = metav1.ConditionUnknown, "Starting"
+		r.Message = "its process is " + l.age.Round(100*time.Millisecond).String() + " old and starting; " + r.Message
+	}
+	return r
+}
+
+// strangerIn tells whether a port's result names a holder that is not the application.
+func strangerIn(r v1alpha1.CheckResult) bool {
+	return r.Reason == "HeldByAnother" || r.Reason == "HeldByOrphan"
+}
+
+func (p *Prober) listen(ctx context.Context, l *look) {
+	began := time.Now()
+	l.listening, l.portErr = listeners.Listeners(ctx, uint16(l.app.Spec.Port))
+	l.tookListen = time.Since(began)
+}
+
+// signs reads the application's log for known signs, only where something is wrong.
+func (p *Prober) signs(l *look, o *v1alpha1.Observation) []facts.Sign {
+	local, asked := o.Result(v1alpha1.CheckLocal)
+	if asked && local.Status == metav1.ConditionTrue {
+		return nil
+	}
+	var found []facts.Sign
+	for n := range l.snapshot.Processes {
+		for _, s := range readSigns(l.snapshot.Processes[n].ErrLog, l.now.Wall.Time, l.app.Spec.Recovery.Caches) {
+			if !slices.Contains(found, s) {
+				found = append(found, s)
+			}
+		}
+	}
+	return found
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

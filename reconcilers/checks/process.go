@@ -1,0 +1,199 @@
+package checks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// processResult says whether the application's process runs, by the process manager's word and the kernel's.
+func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
+	s := &l.snapshot
+	f := facts.Process{
+		Runtime: "pm2", Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
+		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Signs: signs,
+	}
+	for n := range s.Processes {
+		row := &s.Processes[n]
+		fr := facts.Row{
+			ID: row.ID, State: string(row.State), Raw: row.Raw, PID: row.PID, Restarts: row.Restarts, ExitCode: row.ExitCode,
+			Mark: row.Mark, Cluster: row.Cluster, Message: row.Message,
+			Bound: row.StopTimeout + row.ReadyTimeout + row.RestartDelay + row.BackoffNow,
+		}
+		if row.Alive() {
+			fr.Life = row.Identity.String()
+		}
+		f.Rows = append(f.Rows, fr)
+	}
+	noteStop(l, &f)
+	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: l.tookRuntime}}
+	switch {
+	case errors.Is(l.snapshotErr, runtime.ErrNoDaemon):
+		f.Daemon = false
+		r.Status, r.Reason = metav1.ConditionFalse, "NoDaemon"
+		r.Message = "no PM2 daemon runs in " + s.Daemon.Home
+	case l.snapshotErr != nil && runtime.CouldNotAsk(l.snapshotErr):
+		f.Error = l.snapshotErr.Error()
+		f.State = string(runtime.Unknown)
+		r.Status, r.Reason = metav1.ConditionUnknown, "CouldNotAsk"
+		r.Message = "PM2 could not be asked: " + l.snapshotErr.Error()
+	default:
+		r.Status, r.Reason, r.Message = processStatus(l, &f)
+	}
+	r.Facts = facts.Raw(f)
+	return r
+}
+
+func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, string) {
+	s := &l.snapshot
+	state := s.State()
+	if state == runtime.Missing {
+		return metav1.ConditionFalse, "NotListed", "PM2 in " + s.Daemon.Home + " lists no process of that name"
+	}
+	row := s.Processes[0]
+	for n := range s.Processes {
+		if s.Processes[n].State == state {
+			row = s.Processes[n]
+			break
+		}
+	}
+	exit := ""
+	if row.ExitCode != nil {
+		exit = fmt.Sprintf(", last exit code %d", *row.ExitCode)
+	}
+	text := fmt.Sprintf("PM2 says %s (id %s, %d restarts%s)", row.Raw, row.ID, f.Restarts(), exit)
+	if row.Lying {
+		text += ", but " + row.Message
+	}
+	switch state {
+	case runtime.Running:
+		text = fmt.Sprintf("%s, pid %d, up %s", text, row.PID, l.age.Round(time.Second))
+		if comesAndGoes(&l.history, l.age) {
+			return metav1.ConditionFalse, facts.ReasonCrashLoop, fmt.Sprintf("%s, after %d unplanned exits in ten minutes", text, f.Crashes)
+		}
+		return metav1.ConditionTrue, "Running", text
+	case runtime.Starting:
+		return metav1.ConditionUnknown, "Starting", text
+	case runtime.Waiting, runtime.Stopping:
+		return metav1.ConditionFalse, string(state), text
+	default:
+		if f.StopOrdered {
+			text += fmt.Sprintf(", stopped by hand %s ago", f.StopOrderedFor.Round(time.Second))
+		}
+		return metav1.ConditionFalse, string(state), text
+	}
+}
+
+// crashExits is how many unplanned exits within crashWindow make a crash loop.
+const crashExits = 5
+
+// comesAndGoes tells whether the process is one more of a crash loop, though it may be well at this moment: it is not
+// believed until it has outlived its predecessors clearly.
+func comesAndGoes(h *runtime.History, age time.Duration) bool {
+	var first, last time.Time
+	n := 0
+	for _, e := range h.Exits {
+		if e.Cause.Planned() || e.At.IsZero() {
+			continue
+		}
+		if n == 0 {
+			first = e.At
+		}
+		last = e.At
+		n++
+	}
+	if n < crashExits {
+		return false
+	}
+	const margin = 3 * time.Second // the notes tell whole seconds
+	usual := last.Sub(first) / time.Duration(n-1)
+	return age < 2*usual+margin
+}
+
+// noteStop tells whether the application is stopped because somebody else had it stopped: a stop that no recovery of ours
+// explains.
+func noteStop(l *look, f *facts.Process) {
+	stop := l.history.LastStop
+	if stop == nil || !stop.Standing || stop.At.IsZero() || stop.Cause != runtime.CauseOrder {
+		return
+	}
+	const slack = 2 * time.Second // the notes tell whole seconds
+	if rec := l.app.Status.Recovery; rec != nil {
+		after := !stop.At.Before(rec.StartedAt.Wall.Add(-slack))
+		before := rec.FinishedAt == nil || !stop.At.After(rec.FinishedAt.Wall.Add(slack))
+		if after && before {
+			return
+		}
+	}
+	f.StopOrdered = true
+	f.StopOrderedFor = max(l.now.Wall.Sub(stop.At), 0)
+}
+
+const (
+	// signTail is how much of the error log is looked at; signAge how old it may be.
+	signTail = 16 << 10
+	signAge  = 2 * time.Minute
+)
+
+// readSigns looks for known signs at the end of a log that was written to lately. No line of the log is kept: it may hold
+// anything.
+func readSigns(path string, now time.Time, caches []string) []facts.Sign {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // the name may be that of a pipe
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || now.Sub(info.ModTime()) > signAge {
+		return nil
+	}
+	data := make([]byte, signTail)
+	n, err := f.ReadAt(data, max(info.Size()-signTail, 0))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	return SignsIn(data[:n], caches)
+}
+
+// SignsIn finds the known signs in the end of a log. The sign of a cache is an error that names one of the cache folders.
+func SignsIn(log []byte, caches []string) []facts.Sign {
+	var found []facts.Sign
+	for _, known := range []struct {
+		sign facts.Sign
+		text string
+	}{
+		{facts.SignAddressInUse, "EADDRINUSE"},
+		{facts.SignBuildMissing, "Could not find a production build"},
+		{facts.SignModuleNotFound, "MODULE_NOT_FOUND"},
+		{facts.SignOutOfMemory, "JavaScript heap out of memory"},
+		{facts.SignDatabase, "P1001"},
+	} {
+		if bytes.Contains(log, []byte(known.text)) {
+			found = append(found, known.sign)
+		}
+	}
+	for line := range bytes.Lines(log) {
+		if !bytes.Contains(line, []byte("Error")) {
+			continue
+		}
+		for _, folder := range caches {
+			if bytes.Contains(line, []byte("/"+folder+"/")) {
+				return append(found, facts.SignCache)
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,251 @@
+// Package facts is what the checks saw, as plain data that survives JSON. It holds no opinions, and no secrets: nothing of
+// an application's environment, its arguments or its log lines.
+package facts
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+// ReasonCrashLoop is the process check's reason while a process runs that is one more of a crash loop.
+const ReasonCrashLoop = "CrashLoop"
+
+// Process is what the runtime and the kernel say of the application's process.
+type Process struct {
+	// Runtime is the process manager's name; Home is where it was asked.
+	Runtime string `json:"runtime"`
+	Home    string `json:"home,omitempty"`
+	// Daemon says that the process manager runs; DaemonPID is its process.
+	Daemon    bool `json:"daemon"`
+	DaemonPID int  `json:"daemonPID,omitempty"`
+	// State sums the rows up, in the words of package runtime.
+	State string `json:"state"`
+	// Rows are the process manager's entries of that name.
+	Rows []Row `json:"rows,omitempty"`
+	// Life is the process, as "pid:start ticks"; empty where there is none. Age is how long it has lived.
+	Life string        `json:"life,omitempty"`
+	Age  time.Duration `json:"age,omitempty"`
+	// Answered says that this life has given a good answer.
+	Answered bool `json:"answered,omitempty"`
+	// Ordered counts the exits of the same time that somebody had asked for.
+	Ordered int `json:"ordered,omitempty"`
+	// Crashes counts the unplanned exits of the last ten minutes, since the last recovery.
+	Crashes int `json:"crashes,omitempty"`
+	// StopOrdered says that somebody had the application stopped, and it was not we; StopOrderedFor is since how long.
+	StopOrdered    bool          `json:"stopOrdered,omitempty"`
+	StopOrderedFor time.Duration `json:"stopOrderedFor,omitempty"`
+	// Signs are the known signs found at the end of the application's error log, if it is fresh.
+	Signs []Sign `json:"signs,omitempty"`
+	// Error says why it could not be asked.
+	Error string `json:"error,omitempty"`
+}
+
+// Row is one entry of the process manager's list.
+type Row struct {
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Raw      string `json:"raw,omitempty"`
+	PID      int    `json:"pid,omitempty"`
+	Life     string `json:"life,omitempty"`
+	Restarts int64  `json:"restarts"`
+	ExitCode *int   `json:"exitCode,omitempty"`
+	Mark     string `json:"mark,omitempty"`
+	Cluster  bool   `json:"cluster,omitempty"`
+	Message  string `json:"message,omitempty"`
+	// Bound is how long the process manager may stay in an in-between state by its own settings.
+	Bound time.Duration `json:"bound,omitempty"`
+}
+
+// Restarts is the sum of the rows' own counts.
+func (p *Process) Restarts() int64 {
+	var n int64
+	for _, r := range p.Rows {
+		n += r.Restarts
+	}
+	return n
+}
+
+// Sign is a known sign in the application's log.
+type Sign string
+
+// The signs.
+const (
+	SignAddressInUse   Sign = "EADDRINUSE"
+	SignBuildMissing   Sign = "BuildMissing"
+	SignModuleNotFound Sign = "ModuleNotFound"
+	SignCache          Sign = "Cache"
+	SignOutOfMemory    Sign = "OutOfMemory"
+	SignDatabase       Sign = "Database"
+)
+
+// Whose says whose a listening socket is.
+type Whose string
+
+// The answers.
+const (
+	Ours       Whose = "Ours"
+	OurOrphan  Whose = "OurOrphan"
+	Stranger   Whose = "Stranger"
+	CannotTell Whose = "CannotTell"
+)
+
+// Port is who listens on the application's port.
+type Port struct {
+	Port      int32      `json:"port"`
+	Listeners []Listener `json:"listeners,omitempty"`
+}
+
+// Listener is one listening socket and its owner.
+type Listener struct {
+	Addr    string `json:"addr"`
+	Whose   Whose  `json:"whose"`
+	Process string `json:"process,omitempty"` // "pid:start ticks"
+	PID     int    `json:"pid,omitempty"`
+	User    string `json:"user,omitempty"`
+	Command string `json:"command,omitempty"`
+	Folder  string `json:"folder,omitempty"`
+	// Since is how long its process has run.
+	Since time.Duration `json:"since,omitempty"`
+	// Waiting counts the connections that wait to be accepted.
+	Waiting uint32 `json:"waiting,omitempty"`
+}
+
+// By returns the first listener of that kind.
+func (p *Port) By(whose Whose) (Listener, bool) {
+	for _, l := range p.Listeners {
+		if l.Whose == whose {
+			return l, true
+		}
+	}
+	return Listener{}, false
+}
+
+// Class says how an HTTP request ended, whatever its status.
+type Class string
+
+// The classes.
+const (
+	Answered    Class = "Answered"
+	Refused     Class = "Refused"
+	Timeout     Class = "Timeout"
+	Closed      Class = "Closed" // reset, or ended without an answer
+	Certificate Class = "Certificate"
+	DNS         Class = "DNS"
+	Unreachable Class = "Unreachable"
+	Redirects   Class = "Redirects"
+	Garbage     Class = "Garbage"
+	NotAsked    Class = "NotAsked"
+)
+
+// HTTP is one request and how it ended.
+type HTTP struct {
+	URL    string `json:"url"`
+	Addr   string `json:"addr,omitempty"`
+	Class  Class  `json:"class"`
+	Status int    `json:"status,omitempty"`
+	Server string `json:"server,omitempty"`
+	// Final is where redirects led to, if they led elsewhere.
+	Final string        `json:"final,omitempty"`
+	Took  time.Duration `json:"took"`
+	Error string        `json:"error,omitempty"`
+	// Expires is how long the certificate that was shown is still good for; 0 where none was.
+	Expires time.Duration `json:"expires,omitempty"`
+}
+
+// Public is the site as the world sees it, and, where that failed, the hop to the proxy on this machine.
+type Public struct {
+	HTTP
+	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed.
+	Proxy *HTTP `json:"proxy,omitempty"`
+	// Proven says that this URL has answered as expected before.
+	Proven bool `json:"proven,omitempty"`
+}
+
+// StalledLow is the share of time, in percent, that some work may stand still for want of memory before memory counts as
+// low whatever is available. The kernel's own documentation calls tens of percent a machine that thrashes.
+const StalledLow = 40.0
+
+// Memory is the machine's memory and who holds it. Sizes are bytes.
+type Memory struct {
+	Total     int64 `json:"total"`
+	Available int64 `json:"available"`
+	Wanted    int64 `json:"wanted"`
+	SwapTotal int64 `json:"swapTotal,omitempty"`
+	SwapFree  int64 `json:"swapFree,omitempty"`
+	// Stalled is the share of the last ten seconds, in percent, in which some work stood still for want of memory.
+	Stalled float64 `json:"stalled,omitempty"`
+	// Tree is the application's whole tree; Life is the process that it grows from.
+	Tree int64  `json:"tree"`
+	Life string `json:"life,omitempty"`
+	// HogPID, HogName and HogBytes name the largest process that is not the application's.
+	HogPID   int    `json:"hogPID,omitempty"`
+	HogName  string `json:"hogName,omitempty"`
+	HogBytes int64  `json:"hogBytes,omitempty"`
+}
+
+// Database is the database's configuration: names only.
+type Database struct {
+	Files   []string `json:"files,omitempty"`
+	Missing []string `json:"missing,omitempty"`
+	Error   string   `json:"error,omitempty"`
+}
+
+// Workers are the application's own processes.
+type Workers struct {
+	Processes []Worker `json:"processes,omitempty"`
+}
+
+// Worker is one process of the application's tree.
+type Worker struct {
+	PID   int    `json:"pid"`
+	Name  string `json:"name"`
+	State string `json:"state"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Deploy is a checkout, an install or a build at work in the application's folder.
+type Deploy struct {
+	AtWork []Work `json:"atWork,omitempty"`
+}
+
+// Work is one program at work.
+type Work struct {
+	PID  int    `json:"pid,omitempty"`
+	What string `json:"what"`
+	// Since is how long it has run.
+	Since time.Duration `json:"since,omitempty"`
+}
+
+// Build is the build output, where its kind is known.
+type Build struct {
+	// Kind is "next", or empty where it is not known how the application is built.
+	Kind string `json:"kind,omitempty"`
+	// Present says that a finished build is there; Stamp names it.
+	Present bool   `json:"present"`
+	Stamp   string `json:"stamp,omitempty"`
+	Missing string `json:"missing,omitempty"`
+}
+
+// Of reads the facts of a check from an observation. It tells whether there are any.
+func Of[T any](o *v1alpha1.Observation, check string) (T, bool) {
+	var t T
+	r, ok := o.Result(check)
+	if !ok || len(r.Facts) == 0 {
+		return t, false
+	}
+	if err := json.Unmarshal(r.Facts, &t); err != nil {
+		return t, false
+	}
+	return t, true
+}
+
+// Raw puts facts into a result.
+func Raw(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil { // only what cannot be data fails here, and facts are data
+		return nil
+	}
+	return data
+}

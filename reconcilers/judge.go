@@ -1,0 +1,120 @@
+package reconcilers
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/verdict"
+)
+
+// Judge is the pure half of the domain.
+type Judge struct{}
+
+var _ pass.Judge = Judge{}
+
+// Checks lists the checks of an App, sorted by name.
+func (Judge) Checks(app *v1alpha1.App) []pass.Check {
+	var list []pass.Check
+	for _, name := range checks.Enabled(app) {
+		list = append(list, pass.Check{Name: name, Interval: checks.Interval(app, name)})
+	}
+	slices.SortFunc(list, func(a, b pass.Check) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Diagnose says who is to blame.
+func (Judge) Diagnose(c *pass.Case) v1alpha1.Verdict { return verdict.Diagnose(c) }
+
+// Plan gives the plan for a verdict; after a plain plan that did not bring the application up, the clean one.
+func (Judge) Plan(_ *pass.Case, v *v1alpha1.Verdict, failed *v1alpha1.Recovery) (pass.Plan, bool) {
+	switch {
+	case failed == nil && v.Plan == verdict.PlanClean:
+		return pass.Plan{Name: verdict.PlanClean, Steps: recovery.Clean()}, true
+	case failed == nil:
+		return pass.Plan{Name: verdict.PlanPlain, Steps: recovery.Plain()}, true
+	case failed.Plan == verdict.PlanPlain && failed.Trigger == v1alpha1.TriggerAutomatic:
+		return pass.Plan{
+			Name: verdict.PlanClean, Steps: recovery.Clean(), Blame: v1alpha1.BlameCache, Reason: "PlainStartFailed",
+		}, true
+	}
+	return pass.Plan{}, false
+}
+
+// Step tells what the engine must know of a step.
+func (Judge) Step(app *v1alpha1.App, name string) pass.StepTraits { return recovery.Traits(app, name) }
+
+// marksKept bounds how many marks are remembered.
+const marksKept = 16
+
+// Learn gives what is to be remembered after the newest observation.
+func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
+	var l v1alpha1.Learned
+	if c.Record.Learned != nil {
+		l = *c.Record.Learned.DeepCopy()
+	}
+	latest := c.Latest()
+	process, ok := facts.Of[facts.Process](latest, v1alpha1.CheckProcess)
+	if ok && process.Life != "" {
+		l.Incarnation = process.Life
+		if process.Answered {
+			l.Answered = process.Life
+		}
+	}
+	for _, row := range process.Rows {
+		if row.Mark != "" && !slices.Contains(l.Marks, row.Mark) {
+			l.Marks = append(l.Marks, row.Mark)
+		}
+	}
+	if over := len(l.Marks) - marksKept; over > 0 {
+		l.Marks = l.Marks[over:]
+	}
+	learnMemory(c, &l, process.Age)
+	if build, ok := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); ok && build.Kind != "" && build.Present {
+		l.BuildSeen = true
+	}
+	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
+		l.PublicGreenURL = url
+	}
+	return l
+}
+
+// learnMemory keeps since when memory is low, and the application's normal size. Low memory is over at one and a half
+// times what is wanted, so that it does not come and go at the edge; a new life of the application begins with a clean
+// slate as soon as there is enough.
+func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
+	latest := c.Latest()
+	m, ok := facts.Of[facts.Memory](latest, v1alpha1.CheckMemory)
+	if !ok || latest.Status(v1alpha1.CheckMemory) == metav1.ConditionUnknown {
+		return
+	}
+	newLife := l.Baseline == nil || l.Baseline.Incarnation != m.Life // it has none of its own yet
+	low := m.Available < m.Wanted || m.Stalled >= facts.StalledLow
+	switch {
+	case low && l.LowMemorySince == nil:
+		now := c.Now
+		l.LowMemorySince = &now
+	case !low && (newLife || m.Available >= m.Wanted+m.Wanted/2):
+		l.LowMemorySince = nil
+	}
+	if m.Life == "" {
+		return
+	}
+	settledAt := c.App.Spec.Checks.Memory.BaselineAfter.Duration
+	known := l.Baseline != nil && l.Baseline.Incarnation == m.Life
+	switch {
+	case !known && age >= settledAt:
+		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree, Settled: true}
+	case !known && latest.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue:
+		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree}
+	case known && !l.Baseline.Settled && age >= settledAt:
+		l.Baseline.Bytes, l.Baseline.Settled = m.Tree, true
+	}
+}

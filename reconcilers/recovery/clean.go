@@ -1,0 +1,114 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/cachedir"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// caches moves the listed cache folders away, only while the application is stopped. What was moved is deleted after the
+// start.
+func (h *Hands) caches(ctx context.Context, app *v1alpha1.App, _ pass.Step) outcome {
+	snapshot, err := h.Runtime.Look(ctx, app)
+	if err != nil && runtime.CouldNotAsk(err) {
+		return skipped("it cannot be told whether the application is stopped: %v", err)
+	}
+	for n := range snapshot.Processes {
+		if snapshot.Processes[n].Alive() {
+			return skipped("the application runs; caches are cleared only while it is stopped")
+		}
+	}
+	o := h.Looker.Observe(ctx, app, []string{v1alpha1.CheckDeploy})
+	if r, _ := o.Result(v1alpha1.CheckDeploy); r.Status == metav1.ConditionFalse {
+		return skipped("a deploy is at work in the folder: %s", r.Message)
+	}
+	list, err := cachedir.Clear(ctx, app.Spec.Directory, app.Spec.Recovery.Caches)
+	if err != nil {
+		return failed("%v", err)
+	}
+	var said []string
+	cleared := false
+	for _, c := range list {
+		switch {
+		case c.TrashName != "":
+			cleared = true
+			said = append(said, fmt.Sprintf("%s: %d files, %s", c.Folder, c.Files, size(c.Bytes)))
+		case c.Missing:
+			said = append(said, c.Folder+": not there")
+		default:
+			said = append(said, c.Folder+": left alone: "+c.Skipped)
+		}
+	}
+	message := strings.Join(said, "; ")
+	if !cleared {
+		return skipped("%s", message)
+	}
+	return done("%s", message)
+}
+
+// purge deletes what was moved away, after the start.
+func (h *Hands) purge(ctx context.Context, app *v1alpha1.App) {
+	_, _ = cachedir.Purge(ctx, app.Spec.Directory, app.Spec.Recovery.Caches) // what is left is purged the next time
+}
+
+func size(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d KiB", bytes>>10)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}
+
+// Switcher switches swap areas off and on again; only root may.
+type Switcher interface {
+	// Allowed says whether this process may, and if not, why.
+	Allowed() (bool, string)
+	// Cycle switches one area off and on again. It ends when the context does, with the area on.
+	Cycle(ctx context.Context, area procfs.Swap) error
+}
+
+// memory reads the machine's memory, and clears swap where that is needed, safe and allowed.
+func (h *Hands) memory(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
+	info, err := h.FS.Meminfo()
+	if err != nil {
+		return skipped("the machine's memory could not be read: %v", err)
+	}
+	areas, err := h.FS.Swaps()
+	if err != nil {
+		return skipped("%d MiB available; the swap areas could not be read: %v", info.Available>>20, err)
+	}
+	if step.Recovery.Blame != v1alpha1.BlameMemory {
+		return skipped("%d MiB available; swap is left alone: this is not about memory", info.Available>>20)
+	}
+	wanted := uint64(app.Spec.Checks.Memory.MinAvailable.Value())
+	allowed, why := false, "clearing swap is off"
+	if h.Swap != nil {
+		allowed, why = h.Swap.Allowed()
+	}
+	fits, reason := DecideSwap(info, areas, wanted, allowed, why)
+	if !fits {
+		return skipped("%d MiB available; swap is left alone: %s", info.Available>>20, reason)
+	}
+	ctx, cancel := context.WithTimeout(ctx, swapLimit)
+	defer cancel()
+	for _, area := range areas {
+		if area.Used == 0 {
+			continue
+		}
+		if err := h.Swap.Cycle(ctx, area); err != nil {
+			return failed("clearing swap on %s: %v", area.Path, err)
+		}
+	}
+	after, err := h.FS.Meminfo()
+	if err != nil {
+		return done("%s", reason)
+	}
+	return done("%s; %d MiB available now", reason, after.Available>>20)
+}

@@ -1,0 +1,176 @@
+package recovery
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// fakeRuntime answers with what a test says and takes no orders.
+type fakeRuntime struct {
+	runtime.Runtime
+	snapshot runtime.Snapshot
+	err      error
+}
+
+func (r *fakeRuntime) Look(context.Context, *v1alpha1.App) (runtime.Snapshot, error) {
+	return r.snapshot, r.err
+}
+
+// child starts a process under a name, with an environment, and gives its identity. It ends with the test.
+func child(t *testing.T, name string, env ...string) procfs.Identity {
+	t.Helper()
+	// `cat` ends when its standard input is closed, at the latest with this process; a sign on its output tells that it runs.
+	cmd := exec.Command("/bin/cat")
+	cmd.Args = []string{name} // one argument, as those have who write over their own command line
+	cmd.Env = env
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte("up\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	p, err := procfs.Default().Process(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return p.Identity
+}
+
+const home = "/home/site/.pm2"
+
+func marked(mark string) []string {
+	return []string{"PM2_HOME=" + home, "unique_id=" + mark, "name=site", "pm_cwd=/srv/site"}
+}
+
+func alive(t *testing.T, id procfs.Identity) bool {
+	t.Helper()
+	ok, err := procfs.Default().Alive(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
+
+	orphan := child(t, "node server.js", marked("ours")...)
+	live := child(t, "node server.js", marked("ours")...)
+	survivors := map[string]procfs.Identity{
+		"the runtime's live process":          live,
+		"no mark":                             child(t, "node server.js", "PATH=/bin"),
+		"another home's process":              child(t, "node server.js", "PM2_HOME=/root/.pm2", "unique_id=ours"),
+		"another row's mark":                  child(t, "node server.js", marked("theirs")...),
+		"the same name and folder alone":      child(t, "node server.js", "PM2_HOME="+home, "name=site", "pm_cwd=/srv/site"),
+		"a PM2 daemon born with our marks":    child(t, "PM2 v7.0.4: God Daemon ("+home+")", marked("ours")...),
+		"an install begun from the app's own": child(t, "npm ci", marked("ours")...),
+		"a checkout":                          child(t, "git pull", marked("ours")...),
+		"another application of this PM2":     child(t, "node shop.js", marked("ours")...),
+	}
+	rt := &fakeRuntime{snapshot: runtime.Snapshot{
+		Daemon:    runtime.Daemon{Reachable: true, Home: home},
+		Processes: []runtime.Process{{Name: "site", ID: "0", PID: live.PID, Identity: live, Mark: "ours"}},
+		Others: []runtime.Process{{
+			Name: "shop", ID: "1", PID: survivors["another application of this PM2"].PID, Identity: survivors["another application of this PM2"],
+		}},
+	}}
+	h := &Hands{FS: procfs.Default(), Runtime: rt}
+	out := h.linger(t.Context(), app, pass.Step{Name: StepLinger})
+	if out.StepOutcome != v1alpha1.StepDone {
+		t.Fatalf("%s: %s", out.StepOutcome, out.message)
+	}
+	if alive(t, orphan) {
+		t.Error("the orphan is still there")
+	}
+	for name, id := range survivors {
+		if !alive(t, id) {
+			t.Errorf("%s was ended", name)
+		}
+	}
+}
+
+func TestDescentProvesUntilTheStopAndNotAfterIt(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
+	main := child(t, "npm start", "PATH=/bin")
+	rt := &fakeRuntime{snapshot: runtime.Snapshot{
+		Daemon: runtime.Daemon{Reachable: true, Home: home}, Processes: []runtime.Process{{Name: "site", ID: "0", PID: main.PID, Identity: main}},
+	}}
+	h := &Hands{FS: procfs.Default(), Runtime: rt}
+	h.remember(app.Name+"/1-1", &rt.snapshot)
+	rt.snapshot.Processes[0].PID, rt.snapshot.Processes[0].Identity = 0, procfs.Identity{} // the runtime has let go of it
+	step := pass.Step{Name: StepLinger, Recovery: v1alpha1.Recovery{ID: "1-2"}}
+	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepSkipped || !alive(t, main) {
+		t.Fatalf("another recovery's memory was used: %s: %s", out.StepOutcome, out.message)
+	}
+	step.Recovery.ID = "1-1"
+	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepDone || alive(t, main) {
+		t.Fatalf("the process that descended from the runtime's was not ended: %s: %s", out.StepOutcome, out.message)
+	}
+}
+
+func TestEvenkeelAndWhatIsAboveItAreNeverTouched(t *testing.T) {
+	self, err := procfs.Default().Process(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt := &fakeRuntime{snapshot: runtime.Snapshot{
+		Daemon: runtime.Daemon{Reachable: true, Home: home}, Processes: []runtime.Process{{Name: "site", ID: "0", PID: self.PID, Identity: self.Identity}},
+	}}
+	h := &Hands{FS: procfs.Default(), Runtime: rt}
+	h.remember("/1-1", &rt.snapshot)
+	rt.snapshot.Processes = nil
+	app := v1alpha1.NewApp()
+	app.Spec.Recovery.StopTimeout.Duration = 100 * time.Millisecond
+	out := h.linger(t.Context(), app, pass.Step{Recovery: v1alpha1.Recovery{ID: "1-1"}})
+	if out.StepOutcome == v1alpha1.StepDone {
+		t.Fatalf("it says that it has ended itself: %s", out.message)
+	}
+}
+
+func TestStepsAreTheMissionsInItsOrder(t *testing.T) {
+	order := []string{StepStop, StepLinger, StepPort, StepCaches, StepMemory, StepStart, StepVerify}
+	if !slices.Equal(Clean(), order) {
+		t.Fatalf("clean = %v, want %v", Clean(), order)
+	}
+	without := slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == StepCaches })
+	if !slices.Equal(Plain(), without) {
+		t.Fatalf("plain = %v, want %v", Plain(), without)
+	}
+	app := v1alpha1.NewApp()
+	for _, s := range order {
+		traits := Traits(app, s)
+		if traits.Timeout <= 0 {
+			t.Errorf("step %s has no bound", s)
+		}
+		if traits.Starts != (s == StepStart) || traits.Proves != (s == StepVerify) {
+			t.Errorf("step %s: %+v", s, traits)
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pace"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/reconcilers/listeners"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/signals"
+)
+
+// stop stops the application through its runtime, gracefully, and kills what outlives the time given.
+func (h *Hands) stop(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
+	snapshot, err := h.Runtime.Look(ctx, app)
+	if err == nil {
+		h.remember(family(app, step), &snapshot)
+	}
+	limit := stopTimeout(app, step)
+	result, err := h.Runtime.Stop(ctx, app, limit)
+	switch {
+	case errors.Is(err, runtime.ErrStillAlive):
+		var ids []procfs.Identity
+		for n := range result.Alive {
+			ids = append(ids, result.Alive[n].Identity)
+		}
+		report := signals.Terminate(ctx, ids, unix.SIGKILL, 0)
+		if !report.Ended() {
+			return failed("it outlived %s and could not be killed: %v", limit, report.Err())
+		}
+		// The manager has to notice before it can be told to start.
+		if _, err := h.Runtime.Stop(ctx, app, app.Spec.Recovery.StopTimeout.Duration); err != nil {
+			return failed("it outlived %s and was killed, but PM2 does not take it for stopped: %v", limit, err)
+		}
+		return done("it outlived %s and was killed", limit)
+	case errors.Is(err, runtime.ErrNoDaemon), errors.Is(err, runtime.ErrNotListed):
+		return skipped("nothing to stop: %v", err)
+	case err != nil:
+		return failed("it could not be stopped: %v", err)
+	case result.Already:
+		return skipped("it was stopped already")
+	}
+	return done("%s", result.Message)
+}
+
+// family is the key under which an App's processes are kept in one recovery.
+func family(app *v1alpha1.App, step pass.Step) string { return app.Name + "/" + step.Recovery.ID }
+
+// remember keeps who the application's processes are while descent still proves it.
+func (h *Hands) remember(key string, snapshot *runtime.Snapshot) {
+	procs, err := h.FS.Snapshot()
+	if err != nil {
+		return
+	}
+	var ids []procfs.Identity
+	for n := range snapshot.Processes {
+		if row := &snapshot.Processes[n]; row.Alive() && !row.Cluster {
+			for _, p := range procs.Tree(row.PID) {
+				ids = append(ids, p.Identity)
+			}
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.families = map[string][]procfs.Identity{key: append(h.families[key], ids...)}
+}
+
+// linger ends the application's processes that are left over after the stop: those that descended from the runtime's
+// process when the stop began, and those that bear the runtime's mark in the environment they were born with.
+func (h *Hands) linger(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
+	left, refused, err := h.leftOver(ctx, app, step)
+	if err != nil {
+		return failed("%v", err)
+	}
+	if len(left) == 0 {
+		if len(refused) > 0 {
+			return skipped("left alone: %s", strings.Join(refused, ", "))
+		}
+		return skipped("none are left over")
+	}
+	return h.end(ctx, app, step, left, "left over")
+}
+
+func (h *Hands) end(ctx context.Context, app *v1alpha1.App, step pass.Step, list []procfs.Process, what string) outcome {
+	var ids []procfs.Identity
+	var names []string
+	for _, p := range list {
+		ids = append(ids, p.Identity)
+		names = append(names, fmt.Sprintf("%s (pid %d)", p.Comm, p.PID))
+	}
+	report := signals.Terminate(ctx, ids, unix.SIGTERM, stopTimeout(app, step))
+	var how []string
+	for n, r := range report {
+		how = append(how, fmt.Sprintf("%s: %s", names[n], r.Outcome))
+	}
+	if !report.Ended() {
+		return failed("%s, and not all could be ended: %s", what, strings.Join(how, ", "))
+	}
+	return done("%s: %s", what, strings.Join(how, ", "))
+}
+
+// leftOver finds the processes that are proved to be the application's and are not its runtime's live ones. refused names
+// those that have a proof and are left alone all the same, because they are on the list of what is never touched.
+func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step) (left []procfs.Process, refused []string, err error) {
+	snapshot, err := h.Runtime.Look(ctx, app)
+	if err != nil && !errors.Is(err, runtime.ErrNotListed) {
+		// Who lives by right cannot be told now, and without its manager nothing could be started in the place of what is
+		// ended: perhaps it is the only copy that still serves.
+		return nil, nil, fmt.Errorf("nothing is ended without the process manager's word: %w", err)
+	}
+	procs, err := h.FS.Snapshot()
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the machine's processes: %w", err)
+	}
+	guard := h.guard(&snapshot, &procs)
+	h.mu.Lock()
+	kin := slices.Clone(h.families[family(app, step)])
+	h.mu.Unlock()
+	home := snapshot.Daemon.Home
+	marks := slices.Clone(step.Learned.Marks)
+	for n := range snapshot.Processes {
+		marks = append(marks, snapshot.Processes[n].Mark)
+	}
+	marks = slices.DeleteFunc(marks, func(m string) bool { return m == "" })
+	for _, p := range procs.Processes {
+		if !p.Alive() || p.Kernel {
+			continue
+		}
+		if !slices.Contains(kin, p.Identity) && !checks.Marked(h.FS, p.Identity, home, marks) {
+			continue
+		}
+		if why := guard.forbids(p); why != "" {
+			if why != guardLive {
+				refused = append(refused, fmt.Sprintf("%s (pid %d, %s)", p.Comm, p.PID, why))
+			}
+			continue
+		}
+		left = append(left, p)
+	}
+	return left, refused, nil
+}
+
+// port frees the application's port from an orphan of the application itself. A stranger is named and left alone.
+func (h *Hands) port(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
+	wait := pace.New(50*time.Millisecond, 500*time.Millisecond, 2)
+	// The kernel may take a moment to let go of a port whose holder has just ended.
+	for try := 0; ; try++ {
+		owners, err := listeners.Owners(ctx, h.FS, uint16(app.Spec.Port))
+		if err != nil {
+			return failed("the kernel could not be asked who listens: %v", err)
+		}
+		if len(owners) == 0 {
+			return done("port %d is free", app.Spec.Port)
+		}
+		if try < 6 {
+			if !sleep(ctx, wait.Next()) {
+				return failed("ran out of time")
+			}
+			continue
+		}
+		return h.freePort(ctx, app, step, owners)
+	}
+}
+
+func (h *Hands) freePort(ctx context.Context, app *v1alpha1.App, step pass.Step, owners []listeners.Owner) outcome {
+	left, _, err := h.leftOver(ctx, app, step)
+	if err != nil {
+		return failed("port %d is held: %v", app.Spec.Port, err)
+	}
+	var orphans []procfs.Process
+	var others []string
+	for _, o := range owners {
+		n := slices.IndexFunc(left, func(p procfs.Process) bool { return o.Known && p.Identity == o.Process })
+		switch {
+		case n >= 0:
+			orphans = append(orphans, left[n])
+		case o.Known:
+			others = append(others, fmt.Sprintf("pid %d of user %s (%s)", o.Process.PID, o.User, o.Comm))
+		default:
+			others = append(others, "a process that this user may not see")
+		}
+	}
+	if len(orphans) > 0 {
+		return h.end(ctx, app, step, orphans, fmt.Sprintf("held port %d", app.Spec.Port))
+	}
+	return failed("port %d is held by %s, which is not the application's and is left alone", app.Spec.Port, strings.Join(others, ", "))
+}
+
+// Why the guard forbids.
+const (
+	guardLive   = "it is the runtime's live process"
+	guardDaemon = "it is the process manager"
+	guardAbove  = "the application descends from it"
+	guardDeploy = "it is a build or a deploy"
+	guardOther  = "it is another application's"
+)
+
+// guard is the list of what is never touched. It wins over every proof.
+type guard struct {
+	fs     procfs.FS
+	forbid map[int]string
+}
+
+func (h *Hands) guard(snapshot *runtime.Snapshot, procs *procfs.Snapshot) *guard {
+	g := &guard{fs: h.FS, forbid: map[int]string{}}
+	for n := range snapshot.Others {
+		if other := &snapshot.Others[n]; other.Alive() {
+			for _, p := range procs.Tree(other.PID) {
+				g.forbid[p.PID] = guardOther
+			}
+		}
+	}
+	for n := range snapshot.Processes {
+		if row := &snapshot.Processes[n]; row.Alive() {
+			for _, p := range procs.Tree(row.PID) {
+				g.forbid[p.PID] = guardLive
+			}
+			for _, p := range procs.Ancestors(row.PID) {
+				g.forbid[p.PID] = guardAbove
+			}
+		}
+	}
+	if pid := snapshot.Daemon.PID; pid != 0 {
+		g.forbid[pid] = guardDaemon
+		for _, p := range procs.Ancestors(pid) {
+			g.forbid[p.PID] = guardAbove
+		}
+	}
+	return g
+}
+
+func (g *guard) forbids(p procfs.Process) string {
+	if why := g.forbid[p.PID]; why != "" {
+		return why
+	}
+	// A daemon of any PM2 bears this name, whoever started it and whatever its environment says.
+	if strings.HasPrefix(p.Comm, "PM2 v") {
+		return guardDaemon
+	}
+	if args, err := g.fs.Cmdline(p.Identity); err == nil {
+		if len(args) > 0 && strings.HasPrefix(args[0], "PM2 v") {
+			return guardDaemon
+		}
+		if checks.DeployWork(p.Comm, args) != "" {
+			return guardDeploy
+		}
+	}
+	return ""
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

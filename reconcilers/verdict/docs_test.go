@@ -1,0 +1,70 @@
+package verdict
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write docs/verdicts.md anew")
+
+// TestDocumentationHoldsTheTable keeps docs/verdicts.md the same as the table of rules.
+func TestDocumentationHoldsTheTable(t *testing.T) {
+	const path = "../../docs/verdicts.md"
+	var b strings.Builder
+	b.WriteString(`# Who is to blame: the table of rules
+
+This page is made from the table itself (` + "`go test ./reconcilers/verdict -update`" + `); ` + "`evenkeel why --rules`" + ` prints it too.
+
+Every pass of the checks ends with one verdict. The rules are asked in this order, and the first one that matches gives it.
+*Recover* may act: after confirmation, cooldown and budget. *Hold* does nothing, costs no attempt, and says why. *Wait* is too
+early to say. A rule marked *certain* needs no further looks; the others count only when a required check has failed
+` + "`failureThreshold`" + ` times in a row.
+
+| # | rule | what it sees | blame, reason | what follows | at its limit |
+| --- | --- | --- | --- | --- | --- |
+`)
+	for n, r := range Rules() {
+		follows := string(r.Remedy)
+		if r.Plan != "" {
+			follows += " (" + r.Plan + ")"
+		}
+		if r.Certain {
+			follows += ", certain"
+		}
+		limit := r.AtLimit
+		if r.Limit > 0 && limit != "" {
+			limit = "after " + strings.TrimSuffix(r.Limit.String(), "0s") + ": " + limit
+		}
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s, %s | %s | %s |\n", n+1, r.Name, r.Sees, r.Blame, r.Reason, follows, limit)
+	}
+	b.WriteString("\n## What the operator is told to look at\n\n")
+	for _, r := range Rules() {
+		if len(r.Next) == 0 || r.Remedy == v1alpha1.RemedyNone {
+			continue
+		}
+		fmt.Fprintf(&b, "**%s**\n", r.Name)
+		for _, hint := range r.Next {
+			fmt.Fprintf(&b, "- %s\n", hint)
+		}
+		b.WriteString("\n")
+	}
+	want := strings.TrimRight(b.String(), "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != want {
+		t.Fatalf("%s is not what the table says; run: go test ./reconcilers/verdict -update", path)
+	}
+}

@@ -1,0 +1,435 @@
+package verdict
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+const (
+	yes   = metav1.ConditionTrue
+	no    = metav1.ConditionFalse
+	maybe = metav1.ConditionUnknown
+)
+
+// world is one look, in which everything is well until a test changes it.
+type world struct {
+	status  map[string]metav1.ConditionStatus
+	reason  map[string]string
+	process facts.Process
+	port    facts.Port
+	local   facts.HTTP
+	public  facts.Public
+	memory  facts.Memory
+	deploy  facts.Deploy
+	build   facts.Build
+}
+
+func well() *world {
+	w := &world{
+		status: map[string]metav1.ConditionStatus{}, reason: map[string]string{},
+		process: facts.Process{
+			Runtime: "pm2", Home: "/home/deploy/.pm2", Daemon: true, DaemonPID: 10, State: string(runtime.Running), Life: "100:1", Age: time.Hour,
+			Answered: true, Rows: []facts.Row{{ID: "0", State: "Running", PID: 100, Life: "100:1"}},
+		},
+		port:   facts.Port{Port: 3003, Listeners: []facts.Listener{{Addr: "[::]:3003", Whose: facts.Ours, PID: 100}}},
+		local:  facts.HTTP{Class: facts.Answered, Status: 200},
+		public: facts.Public{HTTP: facts.HTTP{Class: facts.Answered, Status: 200}, Proven: true},
+		memory: facts.Memory{Total: 1 << 30, Available: 500 << 20, Wanted: 100 << 20, Tree: 200 << 20, Life: "100:1"},
+		build:  facts.Build{Kind: "next", Present: true},
+	}
+	for _, c := range []string{"process", "port", "local", "public", "memory", "database", "workers", "deploy", "build"} {
+		w.status[c] = yes
+	}
+	return w
+}
+
+// gone lets the process be gone, in the runtime's words.
+func (w *world) gone(state runtime.State) {
+	w.process.State, w.process.Life, w.process.Age = string(state), "", 0
+	w.process.Rows = []facts.Row{{ID: "0", State: string(state)}}
+	w.port.Listeners = nil
+	w.local = facts.HTTP{Class: facts.Refused}
+	w.status["process"], w.status["port"], w.status["local"], w.status["public"], w.status["workers"] = no, no, no, no, no
+}
+
+func (w *world) observation(at v1alpha1.Instant) v1alpha1.Observation {
+	o := v1alpha1.Observation{At: at}
+	for _, c := range []struct {
+		name  string
+		facts any
+	}{
+		{"build", w.build}, {"database", facts.Database{}}, {"deploy", w.deploy}, {"local", w.local}, {"memory", w.memory},
+		{"port", w.port}, {"process", w.process}, {"public", w.public}, {"workers", facts.Workers{}},
+	} {
+		o.Results = append(o.Results, v1alpha1.CheckResult{
+			Check: c.name, Status: w.status[c.name], Reason: w.reason[c.name], Message: c.name + " says so", At: at, Facts: facts.Raw(c.facts),
+			Required: c.name != "deploy" && c.name != "build", Leading: c.name == "local",
+		})
+	}
+	return o
+}
+
+func app() *v1alpha1.App {
+	a := v1alpha1.NewApp()
+	a.Name, a.Spec.Directory = "site", "/srv/site"
+	a.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: "site", Start: "ecosystem.config.js"}
+	a.Spec.Checks.Public.URL = "https://www.example.test/"
+	return a
+}
+
+func instant(d time.Duration) v1alpha1.Instant {
+	wall := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC).Add(d)
+	return v1alpha1.Instant{Wall: metav1.NewMicroTime(wall), Boot: metav1.Duration{Duration: time.Hour + d}, BootID: "b"}
+}
+
+// twice is a case in which the world was seen like this five seconds ago and is seen like this now.
+func twice(w *world) *pass.Case {
+	return &pass.Case{
+		App: app(), Now: instant(5 * time.Second),
+		Recent: []v1alpha1.Observation{w.observation(instant(0)), w.observation(instant(5 * time.Second))},
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	stranger := facts.Listener{Addr: "[::]:3003", Whose: facts.Stranger, PID: 666, User: "other", Command: "nc -l", Folder: "/tmp"}
+	orphan := facts.Listener{Addr: "[::]:3003", Whose: facts.OurOrphan, PID: 99, User: "deploy"}
+	for _, tc := range []struct {
+		name   string
+		change func(w *world)
+		edit   func(c *pass.Case)
+		rule   string
+		blame  v1alpha1.Blame
+		remedy v1alpha1.Remedy
+		plan   string
+	}{
+		{"all well", func(*world) {}, nil, "healthy", v1alpha1.BlameNone, v1alpha1.RemedyNone, ""},
+		{"a check that cannot be asked breaks nothing", func(w *world) { w.status["process"] = maybe }, nil, "healthy", v1alpha1.BlameNone, v1alpha1.RemedyNone, ""},
+		{"errored", func(w *world) { w.gone(runtime.Errored) }, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"errored, and the database, the proxy and memory are down too", func(w *world) {
+			w.gone(runtime.Errored)
+			w.status["database"], w.status["memory"] = no, no
+			w.public.Class = facts.Refused
+		}, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"gone a moment ago", func(w *world) { w.gone(runtime.Stopped) }, func(c *pass.Case) { c.Recent = c.Recent[1:] },
+			"process-going", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
+		{"PM2 waits before its own restart", func(w *world) { w.gone(runtime.Waiting) }, nil, "runtime-busy", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
+		{"stopped by hand", func(w *world) { w.gone(runtime.Stopped); w.process.StopOrdered = true }, nil,
+			"operator-stop", v1alpha1.BlameOperator, v1alpha1.RemedyHold, ""},
+		{"hung", func(w *world) {
+			w.local = facts.HTTP{Class: facts.Timeout}
+			w.status["local"], w.status["public"] = no, no
+		}, nil, "hung", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"500", func(w *world) {
+			w.local.Status = 500
+			w.status["local"], w.status["public"] = no, no
+		}, nil, "server-error", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"500, and the log names the database", func(w *world) {
+			w.local.Status = 500
+			w.process.Signs = []facts.Sign{facts.SignDatabase}
+			w.status["local"], w.status["public"] = no, no
+		}, nil, "database-down", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database's configuration is gone", func(w *world) {
+			w.local.Status = 500
+			w.status["local"], w.status["public"], w.status["database"] = no, no, no
+		}, nil, "database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"nobody listens", func(w *world) {
+			w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
+			w.status["port"], w.status["local"], w.status["public"] = no, no, no
+		}, nil, "not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"an empty answer", func(w *world) {
+			w.local = facts.HTTP{Class: facts.Closed}
+			w.status["local"], w.status["public"] = no, no
+		}, nil, "local-fails", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"starting", func(w *world) {
+			w.process.Age, w.process.Answered = time.Second, false
+			w.status["local"], w.reason["local"], w.status["public"] = maybe, "Starting", no
+		}, nil, "starting", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
+		{"a stranger has the port, and answers 200", func(w *world) {
+			w.port.Listeners, w.status["port"] = []facts.Listener{stranger}, no
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"a stranger has the port of an application that is errored", func(w *world) {
+			w.gone(runtime.Errored)
+			w.port.Listeners = []facts.Listener{stranger}
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"our orphan has the port, and serves the old code", func(w *world) {
+			w.port.Listeners, w.status["port"] = []facts.Listener{orphan}, no
+		}, nil, "orphan-on-port", v1alpha1.BlamePort, v1alpha1.RemedyRecover, PlanPlain},
+		{"run by another PM2", func(w *world) {
+			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
+			w.port.Listeners[0].Whose, w.status["port"] = facts.CannotTell, maybe
+		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"the build is gone and so is the process", func(w *world) {
+			w.gone(runtime.Errored)
+			w.build, w.process.Signs = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, []facts.Sign{facts.SignBuildMissing}
+		}, nil, "build-missing", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"the build is gone while the old process still serves", func(w *world) {
+			w.build, w.status["build"] = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, no
+		}, nil, "healthy", v1alpha1.BlameNone, v1alpha1.RemedyNone, ""},
+		{"a deploy is at work and the site fails", func(w *world) {
+			w.gone(runtime.Errored)
+			w.deploy.AtWork = []facts.Work{{PID: 5, What: "npm ci"}}
+		}, nil, "deploy-at-work", v1alpha1.BlameDeploy, v1alpha1.RemedyHold, ""},
+		{"it dies of its cache", func(w *world) { w.gone(runtime.Errored); w.process.Signs = []facts.Sign{facts.SignCache} }, nil,
+			"cache-signature", v1alpha1.BlameCache, v1alpha1.RemedyRecover, PlanClean},
+		{"five unplanned exits", func(w *world) {
+			w.process.Crashes, w.process.Answered = 5, false
+			w.status["local"], w.reason["local"] = maybe, "Starting"
+		}, nil, "crash-loop", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"five unplanned exits, and it answers again", func(w *world) {
+			w.process.Crashes, w.process.Age = 5, time.Second
+			w.status["process"], w.reason["process"] = no, facts.ReasonCrashLoop
+		}, nil, "outlives-its-crashes", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
+		{"a crash loop that answers at every look", func(w *world) {
+			w.process.Crashes, w.process.Age = 5, time.Second
+			w.status["process"], w.reason["process"] = no, facts.ReasonCrashLoop
+		}, func(c *pass.Case) {
+			for n, life := range []string{"1:1", "2:2"} {
+				w := well()
+				w.process.Life = life
+				c.Recent = append([]v1alpha1.Observation{w.observation(instant(-time.Duration(n+1) * time.Minute))}, c.Recent...)
+			}
+		}, "crash-loop-answering", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it is back, after a stranger had its port and answered in its place", func(w *world) {
+			w.process.Crashes, w.process.Age = 15, time.Second
+			w.status["process"], w.reason["process"] = no, facts.ReasonCrashLoop
+		}, func(c *pass.Case) {
+			for n, life := range []string{"11:1", "12:2", "13:3"} {
+				w := well()
+				w.process.Life = life
+				w.port.Listeners = []facts.Listener{stranger}
+				w.status["port"] = no
+				c.Recent = append([]v1alpha1.Observation{w.observation(instant(-time.Duration(n+1) * 2 * time.Second))}, c.Recent...)
+			}
+		}, "outlives-its-crashes", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
+		{"PM2's daemon is gone", func(w *world) { w.gone(runtime.Stopped); w.process.Daemon = false }, nil,
+			"runtime-gone", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"not listed, and it is not known how to start it", func(w *world) { w.gone(runtime.Missing) },
+			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }, "not-listed", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"not listed, and it is known", func(w *world) { w.gone(runtime.Missing) }, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"PM2 cannot be asked and nothing answers", func(w *world) {
+			w.process = facts.Process{State: string(runtime.Unknown)}
+			w.local = facts.HTTP{Class: facts.Timeout}
+			w.status["process"], w.status["local"] = maybe, no
+		}, nil, "cannot-see", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
+		{"the proxy is down", func(w *world) {
+			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Refused}, Proxy: &facts.HTTP{Class: facts.Refused}, Proven: true}
+			w.status["public"] = no
+		}, nil, "proxy", v1alpha1.BlameProxy, v1alpha1.RemedyHold, ""},
+		{"the proxy answers 502", func(w *world) {
+			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Answered, Status: 502}, Proxy: &facts.HTTP{Class: facts.Answered, Status: 502}}
+			w.status["public"] = no
+		}, nil, "proxy", v1alpha1.BlameProxy, v1alpha1.RemedyHold, ""},
+		{"only the world cannot reach it", func(w *world) {
+			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Timeout}, Proxy: &facts.HTTP{Class: facts.Answered, Status: 200}}
+			w.status["public"] = no
+		}, nil, "network", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
+		{"certificate", func(w *world) { w.public.Class = facts.Certificate; w.status["public"] = no }, nil,
+			"certificate", v1alpha1.BlameCertificate, v1alpha1.RemedyHold, ""},
+		{"DNS", func(w *world) { w.public.Class = facts.DNS; w.status["public"] = no }, nil, "dns", v1alpha1.BlameDNS, v1alpha1.RemedyHold, ""},
+		{"memory is low since a moment", func(w *world) { w.memory.Available = 50 << 20; w.status["memory"] = no }, nil,
+			"memory-low-briefly", v1alpha1.BlameMemory, v1alpha1.RemedyWait, ""},
+		{"memory is low and the application grew", func(w *world) { w.memory.Available, w.memory.Tree, w.status["memory"] = 50<<20, 400<<20, no },
+			lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
+		{"memory is low and another took it", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
+			lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"memory is low, another took it, and the operator wants a restart all the same", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
+			func(c *pass.Case) {
+				lowFor(4 * time.Minute)(c)
+				c.App.Spec.Checks.Memory.Restart = v1alpha1.MemoryRestartAlways
+			}, "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
+		{"memory was tried in this incident", func(w *world) { w.memory.Available, w.memory.Tree, w.status["memory"] = 50<<20, 400<<20, no },
+			func(c *pass.Case) {
+				lowFor(4 * time.Minute)(c)
+				c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "AppGrew"}}}
+			}, "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"the database's configuration is gone", func(w *world) { w.status["database"] = no }, nil,
+			"database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"nobody knows for ten minutes", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, func(c *pass.Case) {
+			c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: "local", Since: instant(-10 * time.Minute)}}
+		}, "lead-unknown-long", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
+		{"nobody knows yet", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, nil,
+			"lead-unknown", v1alpha1.BlameHost, v1alpha1.RemedyWait, ""},
+		{"something else", func(w *world) { w.status["workers"] = no }, nil, "anything-else", v1alpha1.BlameNone, v1alpha1.RemedyHold, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := well()
+			tc.change(w)
+			c := twice(w)
+			if tc.edit != nil {
+				tc.edit(c)
+			}
+			v := Diagnose(c)
+			if v.Rule != tc.rule || v.Blame != tc.blame || v.Remedy != tc.remedy || v.Plan != tc.plan {
+				t.Fatalf("got rule %s, blame %s, remedy %s, plan %q\nwant rule %s, blame %s, remedy %s, plan %q\n%s",
+					v.Rule, v.Blame, v.Remedy, v.Plan, tc.rule, tc.blame, tc.remedy, tc.plan, v.Message)
+			}
+			if v.Message == "" {
+				t.Fatal("there is no sentence for the operator")
+			}
+			if v.OwnFault != (v.Remedy == v1alpha1.RemedyRecover) {
+				t.Fatalf("OwnFault = %v beside remedy %s", v.OwnFault, v.Remedy)
+			}
+			reached[v.Rule] = true
+		})
+	}
+	for _, r := range Rules() {
+		if !reached[r.Name] {
+			t.Errorf("no case reaches rule %s", r.Name)
+		}
+	}
+}
+
+var reached = map[string]bool{}
+
+func lowFor(d time.Duration) func(*pass.Case) {
+	return func(c *pass.Case) {
+		since := instant(5*time.Second - d)
+		c.Record.Learned = &v1alpha1.Learned{
+			LowMemorySince: &since, Incarnation: "100:1",
+			Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 200 << 20, Settled: true},
+		}
+	}
+}
+
+func TestACrashLoopShowsInPidsAndCountsWhateverPM2Says(t *testing.T) {
+	loop := func(lives int, count func(n int) int64) *pass.Case {
+		c := &pass.Case{App: app()}
+		for n := range lives {
+			w := well()
+			w.process.Life, w.process.Answered, w.process.Age = string(rune('a'+n))+":1", false, time.Second
+			w.process.Rows[0].Restarts = count(n)
+			w.status["local"], w.reason["local"], w.status["public"] = maybe, "Starting", no
+			c.Now = instant(time.Duration(n) * 5 * time.Second)
+			c.Recent = append(c.Recent, w.observation(c.Now))
+		}
+		return c
+	}
+	if v := Diagnose(loop(2, func(int) int64 { return 0 })); v.Rule != "starting" {
+		t.Errorf("two lives: rule %s, want starting", v.Rule)
+	}
+	if v := Diagnose(loop(3, func(int) int64 { return 0 })); v.Rule != "crash-loop" {
+		t.Errorf("three lives: rule %s, want crash-loop", v.Rule)
+	}
+	if v := Diagnose(loop(2, func(n int) int64 { return int64(3 * n) })); v.Rule != "crash-loop" {
+		t.Errorf("two looks, three restarts between them: rule %s, want crash-loop", v.Rule)
+	}
+	healed := loop(3, func(int) int64 { return 0 })
+	w := well()
+	healed.Recent[1] = w.observation(healed.Recent[1].At)
+	if v := Diagnose(healed); v.Rule != "starting" {
+		t.Errorf("a good answer in between: rule %s, want starting", v.Rule)
+	}
+	recovered := loop(3, func(int) int64 { return 0 })
+	recovered.Record.Recovery = &v1alpha1.Recovery{StartedAt: instant(8 * time.Second)}
+	if v := Diagnose(recovered); v.Rule != "starting" {
+		t.Errorf("what was before our recovery does not count: rule %s, want starting", v.Rule)
+	}
+}
+
+func TestAnInBetweenStateHasAnEnd(t *testing.T) {
+	w := well()
+	w.gone(runtime.Stopping)
+	w.process.Rows[0].Bound = 5 * time.Second
+	c := &pass.Case{App: app()}
+	for n := range 10 {
+		c.Now = instant(time.Duration(n) * 2 * time.Second)
+		c.Recent = append(c.Recent, w.observation(c.Now))
+	}
+	if v := Diagnose(c); v.Remedy == v1alpha1.RemedyWait {
+		t.Fatalf("after %v still %s", 18*time.Second, v.Rule)
+	}
+}
+
+// TestDiagnoseIsTotalAndNeverActsAgainstAFactThatForbidsIt runs the table over random worlds.
+func TestDiagnoseIsTotalAndNeverActsAgainstAFactThatForbidsIt(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 3))
+	pick := func(list ...metav1.ConditionStatus) metav1.ConditionStatus { return list[random.IntN(len(list))] }
+	for n := range 10_000 {
+		w := well()
+		for c := range w.status {
+			w.status[c] = pick(yes, yes, yes, no, maybe)
+		}
+		if random.IntN(3) == 0 {
+			states := []runtime.State{runtime.Stopped, runtime.Errored, runtime.Waiting, runtime.Stopping, runtime.Missing}
+			w.gone(states[random.IntN(len(states))])
+			w.process.StopOrdered = random.IntN(4) == 0
+		}
+		if random.IntN(4) == 0 {
+			w.port.Listeners = []facts.Listener{{Whose: []facts.Whose{facts.Stranger, facts.OurOrphan, facts.CannotTell}[random.IntN(3)], PID: 9}}
+		}
+		if random.IntN(6) == 0 {
+			w.deploy.AtWork = []facts.Work{{What: "git pull"}}
+		}
+		w.build.Present = random.IntN(5) > 0
+		classes := []facts.Class{facts.Answered, facts.Timeout, facts.Refused, facts.Closed}
+		w.local.Class = classes[random.IntN(len(classes))]
+		c := twice(w)
+		v := Diagnose(c)
+		if again := Diagnose(c); !reflect.DeepEqual(v, again) {
+			t.Fatalf("world %d: two verdicts for one case: %+v and %+v", n, v, again)
+		}
+		if v.Rule == "none" || v.Remedy == "" || v.Blame == "" {
+			t.Fatalf("world %d: no rule matched", n)
+		}
+		if v.Remedy != v1alpha1.RemedyRecover {
+			continue
+		}
+		_, stranger := w.port.By(facts.Stranger)
+		switch {
+		case stranger:
+			t.Fatalf("world %d: %s acts although a stranger has the port", n, v.Rule)
+		case len(w.deploy.AtWork) > 0:
+			t.Fatalf("world %d: %s acts in a deploy", n, v.Rule)
+		case w.status["local"] == yes && w.status["memory"] == yes && v.Rule != "orphan-on-port":
+			t.Fatalf("world %d: %s acts although the application answers", n, v.Rule)
+		}
+	}
+}
+
+func TestRulesAreReadable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Rules() {
+		if seen[r.Name] {
+			t.Errorf("rule %s stands twice", r.Name)
+		}
+		seen[r.Name] = true
+		if r.Sees == "" || r.Reason == "" || r.Blame == "" {
+			t.Errorf("rule %s does not say what it sees, its reason or whom it blames", r.Name)
+		}
+		if r.Remedy == v1alpha1.RemedyHold && r.AtLimit == "" {
+			t.Errorf("rule %s holds and does not say what happens at its limit", r.Name)
+		}
+		if r.Remedy == v1alpha1.RemedyHold && len(r.Next) == 0 && r.Name != "anything-else" {
+			t.Errorf("rule %s holds and does not say what the operator can do", r.Name)
+		}
+	}
+}
+
+// TestWhatAStrangerOnThePortDidIsNoCrashLoop pins a bug: the application was restarted the moment the stranger had left.
+func TestWhatAStrangerOnThePortDidIsNoCrashLoop(t *testing.T) {
+	c := &pass.Case{App: app()}
+	for n := range 6 {
+		w := well()
+		w.process.Life, w.process.Answered, w.process.Age, w.process.Crashes = string(rune('a'+n))+":1", false, time.Second, 9
+		w.process.Rows[0].Restarts = int64(n)
+		w.status["local"], w.reason["local"], w.status["public"] = maybe, "Starting", no
+		if n < 5 {
+			w.port.Listeners = []facts.Listener{{Whose: facts.Stranger, PID: 9}}
+			w.status["port"] = no
+		}
+		c.Now = instant(time.Duration(n) * 2 * time.Second)
+		c.Recent = append(c.Recent, w.observation(c.Now))
+	}
+	if v := Diagnose(c); v.Rule != "starting" {
+		t.Fatalf("rule %s, want starting", v.Rule)
+	}
+}
