@@ -3,6 +3,7 @@
 package pm2
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -263,5 +264,25 @@ func TestOrdersByCommandWhereTheProtocolIsAnother(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(file); !strings.HasSuffix(string(b), "restart 3 --evenkeel-starts-no-pm2-daemon\n") {
 		t.Errorf("it was asked %q", b)
+	}
+}
+
+// The time of a start may run out in the middle of a question. It failed so once: the caller was told of a manager that
+// does not answer, and not of the stop that it had waited for.
+func TestAStartThatRunsOutOfTimeSaysWhatItWaitedFor(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stopping := list(`[{"pid":0,"name":"web","pm_id":3,"pm2_env":{"status":"stopping"}}]`)
+	var looks atomic.Int32
+	m, app := fakeWorld(t, "exit 1", func(method string) []byte {
+		if method == "getMonitorData" && looks.Add(1) > 1 {
+			cancel()
+			<-ctx.Done()
+		}
+		return stopping(method)
+	})
+	_, err := m.Start(ctx, app, v1alpha1.Instant{})
+	if !errors.Is(err, runtime.ErrBusy) || !strings.Contains(err.Error(), `row 3 is "stopping"`) {
+		t.Errorf("start: %v", err)
 	}
 }

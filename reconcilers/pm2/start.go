@@ -43,15 +43,20 @@ func (m *Manager) Start(ctx context.Context, app *v1alpha1.App, since v1alpha1.I
 func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v1alpha1.PM2Runtime, since v1alpha1.Instant) (runtime.StartResult, error) {
 	var last error
 	started := map[string]bool{}
+	waiting := "" // for what, as of the last look
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		snap, err := m.look(ctx, h, spec)
-		if err != nil {
+		switch {
+		case err != nil && waiting != "" && ctx.Err() != nil:
+			// The time ran out in the middle of a question; what was waited for is what the caller wants to know.
+			return runtime.StartResult{}, with(busy(ctx, waiting, last), err)
+		case err != nil:
 			return runtime.StartResult{}, with(err, last)
 		}
 		if len(snap.Processes) == 0 {
 			return m.create(ctx, h, app, spec, snap.Daemon)
 		}
-		waiting := ""
+		waiting = ""
 		for i := range snap.Processes {
 			p := &snap.Processes[i]
 			if started[p.ID] {
@@ -89,10 +94,14 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 			return runtime.StartResult{}, last
 		}
 		if !pause(ctx, poll) {
-			err := fmt.Errorf("%w: %s", runtime.ErrBusy, waiting)
-			return runtime.StartResult{IDs: keys(snap.Processes, started)}, with(with(err, last), timeoutOr(ctx))
+			return runtime.StartResult{IDs: keys(snap.Processes, started)}, busy(ctx, waiting, last)
 		}
 	}
+}
+
+// busy is what a start says whose time ran out while it waited; last is what PM2 answered to its last order, or nil.
+func busy(ctx context.Context, waiting string, last error) error {
+	return with(with(fmt.Errorf("%w: %s", runtime.ErrBusy, waiting), last), timeoutOr(ctx))
 }
 
 // orderWait is no order: the row's state will pass.
