@@ -280,6 +280,10 @@ func pauseBlocks(spec *v1alpha1.AppSpec) *v1alpha1.Blocked {
 	return b
 }
 
+func turnBlocks() *v1alpha1.Blocked {
+	return &v1alpha1.Blocked{Reason: BlockedTurn, Message: "another application on this machine is being recovered; one at a time"}
+}
+
 func cooldownBlocks(c *pass.Case) *v1alpha1.Blocked {
 	return &v1alpha1.Blocked{
 		Reason: BlockedCooldown, Until: c.Record.CooldownUntil,

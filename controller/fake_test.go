@@ -53,15 +53,17 @@ var (
 	}
 	hangs = v1alpha1.Verdict{
 		Rule: "hangs", Blame: v1alpha1.BlameApp, Reason: "Hangs", Message: "it hangs", Remedy: v1alpha1.RemedyRecover, OwnFault: true,
+		Up: true,
 	}
 	proxyDown = v1alpha1.Verdict{
 		Rule: "proxy", Blame: v1alpha1.BlameProxy, Reason: "ProxyDown", Message: "the proxy is down", Remedy: v1alpha1.RemedyHold,
+		Up: true,
 	}
 	downAndHeld = v1alpha1.Verdict{
 		Rule: "held", Blame: v1alpha1.BlameDeploy, Reason: "DeployAtWork", Message: "a deploy is at work", Remedy: v1alpha1.RemedyHold,
 		Down: true, Deploy: true, HoldLimit: metav1.Duration{Duration: 30 * time.Minute}, ActAtLimit: true,
 	}
-	tooEarly = v1alpha1.Verdict{Rule: "early", Blame: v1alpha1.BlameApp, Reason: "Starting", Remedy: v1alpha1.RemedyWait}
+	tooEarly = v1alpha1.Verdict{Rule: "early", Blame: v1alpha1.BlameApp, Reason: "Starting", Remedy: v1alpha1.RemedyWait, Up: true}
 )
 
 func newApp() *v1alpha1.App {

@@ -39,10 +39,10 @@ func (s *stepper) pendingAttempt() *v1alpha1.Attempt {
 }
 
 // account spends the pending attempt when, within its cooldown, something is confirmed to have failed that is blamed on
-// the application. What is blamed on others spends nothing.
+// the application. What is blamed on others spends nothing, and neither does a pass while evenkeel is paused.
 func (s *stepper) account(v *v1alpha1.Verdict) {
 	a := s.pendingAttempt()
-	if a == nil || s.r.Phase != v1alpha1.PhaseCooldown || !confirmed(&s.c, v) || (!v.OwnFault && !a.AtHoldLimit) {
+	if a == nil || Paused(s.c.App, s.c.Now) || s.r.Phase != v1alpha1.PhaseCooldown || !confirmed(&s.c, v) || (!v.OwnFault && !a.AtHoldLimit) {
 		return
 	}
 	i := s.r.Incident
@@ -96,15 +96,39 @@ func (s *stepper) prove(v *v1alpha1.Verdict) {
 	case own && (confirmed(&s.c, v) || s.r.Recovery.Open()): // what has just begun was confirmed
 		i.Proven, i.ProvenAt = metav1.Duration{}, nil
 	case own || lead.Status != metav1.ConditionTrue:
-		i.Proven, i.ProvenAt = metav1.Duration{Duration: proven(i, s.c.Now)}, nil
+		s.noteProven()
+		i.ProvenAt = nil
 	case i.ProvenAt == nil:
 		now := s.c.Now
 		i.ProvenAt = &now
+	case s.c.Now.Since(*i.ProvenAt) >= s.c.App.Spec.Recovery.ProvenAfter.Duration/provenParts:
+		s.noteProven()
 	}
 	if s.r.Phase == v1alpha1.PhaseHealthy && proven(i, s.c.Now) >= s.c.App.Spec.Recovery.ProvenAfter.Duration {
 		s.event(v1alpha1.EventNormal, v1alpha1.ReasonIncidentClosed,
 			fmt.Sprintf("incident %d is closed: the application has been well for %s", i.Number, s.c.App.Spec.Recovery.ProvenAfter.Duration))
 		s.r.Incident = nil
+	}
+}
+
+// provenParts is in how many parts provenAfter is written down, so that an end of evenkeel costs no more than one of them,
+// and not every pass is a write.
+const provenParts = 10
+
+// noteProven takes what has been proven up to the newest look at which the application was well.
+func (s *stepper) noteProven() {
+	i := s.r.Incident
+	if i == nil || i.ProvenAt == nil {
+		return
+	}
+	for n := len(s.c.Recent) - 1; n >= 0; n-- {
+		lead, _ := s.c.Recent[n].Leading()
+		if lead.Status != metav1.ConditionTrue || lead.At.Before(*i.ProvenAt) {
+			continue
+		}
+		i.Proven.Duration += lead.At.Since(*i.ProvenAt)
+		*i.ProvenAt = lead.At
+		return
 	}
 }
 

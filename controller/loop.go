@@ -136,11 +136,12 @@ func (l *Loop) Run(ctx context.Context, app *v1alpha1.App, status v1alpha1.AppSt
 // whether nothing is under way.
 func (l *Loop) step(in Input) (time.Duration, bool) {
 	now := l.Clock()
-	if in.Observed {
-		in.NoTurn = !l.takeTurn()
-	}
 	c := pass.Case{App: l.app, Record: l.status, Recent: l.recent, Now: now}
 	status, commands, next := Step(l.Domain, c, in)
+	if !l.status.Recovery.Open() && status.Recovery.Open() && !l.takeTurn() {
+		in.NoTurn = true
+		status, commands, next = Step(l.Domain, c, in)
+	}
 	commands = append(commands, l.save(status, now, working(commands))...)
 	for _, command := range commands {
 		switch command := command.(type) {

@@ -112,8 +112,9 @@ func (s *stepper) nextStep() {
 	now := s.c.Now
 	rec.Pending, rec.Step, rec.StepAt = rec.Pending[1:], name, &now
 	rec.Stopped = rec.Stopped || traits.Stops
-	s.event(v1alpha1.EventNormal, v1alpha1.ReasonStepStarted, fmt.Sprintf("step %s begins", name))
-	s.commands[len(s.commands)-1] = withStep(s.commands[len(s.commands)-1], name)
+	e := s.newEvent(v1alpha1.EventNormal, v1alpha1.ReasonStepStarted, fmt.Sprintf("step %s begins", name))
+	e.Step = name
+	s.commands = append(s.commands, Record{e})
 	var learned v1alpha1.Learned
 	if s.r.Learned != nil {
 		learned = *s.r.Learned.DeepCopy()
@@ -122,14 +123,6 @@ func (s *stepper) nextStep() {
 		Name: name, Recovery: *rec.DeepCopy(), Learned: learned, Timeout: traits.Timeout,
 	}})
 	s.next = now.Add(time.Hour)
-}
-
-func withStep(c Command, step string) Command {
-	if r, ok := c.(Record); ok {
-		r.Event.Step = step
-		return r
-	}
-	return c
 }
 
 // stepDone takes up how a step ended.
@@ -157,6 +150,9 @@ func (s *stepper) finishStep(result pass.StepResult) {
 	switch {
 	case result.Outcome == v1alpha1.StepInterrupted:
 		rec.Pending = append([]string{result.Step}, rec.Pending...) // it is begun again
+	case traits.Starts && result.Outcome == v1alpha1.StepFailed && !s.startFailedBefore():
+		// What we have stopped is not left so for want of another try, whatever has arrived meanwhile.
+		rec.Pending = append([]string{result.Step}, rec.Pending...)
 	case traits.Starts:
 		rec.Stopped = false
 	case traits.Proves:
@@ -169,6 +165,17 @@ func (s *stepper) finishStep(result pass.StepResult) {
 	e := s.newEvent(kind, v1alpha1.ReasonStepFinished, fmt.Sprintf("step %s: %s: %s", result.Step, result.Outcome, result.Message))
 	e.Step, e.Outcome, e.Took = result.Step, string(result.Outcome), metav1.Duration{Duration: result.Took}
 	s.commands = append(s.commands, Record{e})
+}
+
+// startFailedBefore tells whether a start has failed in this plan before the step that has just ended.
+func (s *stepper) startFailedBefore() bool {
+	rec := s.r.Recovery
+	for _, done := range rec.Steps[:max(len(rec.Steps)-1, 0)] {
+		if done.Plan == rec.Plan && done.Outcome == v1alpha1.StepFailed && s.judge.Step(s.c.App, done.Step).Starts {
+			return true
+		}
+	}
+	return false
 }
 
 // planDone ends a plan. Where it did not help and another one could follow, that is decided on a fresh look: a deploy may
@@ -224,8 +231,8 @@ const (
 )
 
 // goOn takes up an open recovery on a look: one whose plan did not help, or one that evenkeel's own end has interrupted.
-// What was true when it began may not be true any more: nothing is stopped that is not to blame now. What we may have
-// stopped is started in any case.
+// What was true when it began may not be true any more: nothing is stopped that is not to blame now, or while evenkeel is
+// paused. What we may have stopped, and do not see running, is started in any case.
 func (s *stepper) goOn(latest *v1alpha1.Observation, v *v1alpha1.Verdict) {
 	rec := s.r.Recovery
 	interrupted := 0
@@ -235,17 +242,23 @@ func (s *stepper) goOn(latest *v1alpha1.Observation, v *v1alpha1.Verdict) {
 		}
 	}
 	stale := s.c.Now.Since(rec.StartedAt) >= staleAfter || interrupted >= maxInterrupted
+	forbidden := s.r.StoodDown || Paused(s.c.App, s.c.Now)
+	starts := func(t pass.StepTraits) bool { return t.Starts }
 	switch {
 	case latest.Holds():
 		s.settle(true, "everything holds; nothing more to do")
 		s.standDown()
 	case rec.Undecided:
 		s.climb(v)
-	case v.Down:
-		if stale || s.r.StoodDown || (v.Remedy == v1alpha1.RemedyHold && rec.Stopped) {
-			s.skipTo(func(t pass.StepTraits) bool { return t.Starts })
+	case rec.Stopped && !v.Up:
+		if stale || forbidden || v.Remedy == v1alpha1.RemedyHold {
+			s.skipTo(starts)
 		}
-	case stale || s.r.StoodDown || v.Remedy == v1alpha1.RemedyHold || v.Remedy == v1alpha1.RemedyNone:
+	case v.Down && !forbidden:
+		if stale {
+			s.skipTo(starts)
+		}
+	case stale || forbidden || v.Remedy == v1alpha1.RemedyHold || v.Remedy == v1alpha1.RemedyNone:
 		s.settle(false, "it was interrupted, and what runs now is not what it was begun for")
 		s.standDown()
 	case v.Remedy == v1alpha1.RemedyWait:
@@ -359,6 +372,9 @@ func (s *stepper) demanded() {
 	demand := s.r.Demand
 	if demand == nil {
 		return
+	}
+	if s.in.NoTurn {
+		return // it stays, and is looked at again soon
 	}
 	s.r.Demand = nil
 	v := *s.verdict

@@ -6,6 +6,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/state"
 )
 
 // TestLooksFromBeforeARecoveryDoNotCountAgainstIt pins a bug: three failed looks, a recovery that held, and one slow answer
@@ -162,3 +163,161 @@ func TestAWaitEndsInAHold(t *testing.T) {
 }
 
 var _ pass.Judge = (*fakeJudge)(nil)
+
+// TestAStartThatFailsIsTriedAgainWhateverArrives pins a bug: a start that had failed counted as one that was made. A pause
+// or a SIGTERM that came then left the application stopped by us.
+func TestAStartThatFailsIsTriedAgainWhateverArrives(t *testing.T) {
+	for name, in := range map[string]Input{"a pause": {}, "the end of evenkeel": {Ending: true}, "an order to stand down": {}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig()
+			r.see(0, no, no)
+			for r.record.Recovery.Step != "start" {
+				r.finish(time.Second, v1alpha1.StepDone)
+			}
+			switch name {
+			case "a pause":
+				r.app.Spec.Paused = true
+			case "an order to stand down":
+				r.step(Input{Order: &state.Order{Phase: v1alpha1.PhaseFailed}, Busy: true})
+			}
+			failed := in
+			failed.Done = &pass.StepResult{Step: "start", Outcome: v1alpha1.StepFailed, Message: "refused"}
+			r.step(failed)
+			if len(r.acts) != 1 || r.acts[0].Name != "start" || MayEnd(&r.record) {
+				t.Fatalf("after a start that failed: %v, may end %v", r.acts, MayEnd(&r.record))
+			}
+			r.step(failed)
+			if !MayEnd(&r.record) || (len(r.acts) > 0 && r.acts[0].Name == "start") {
+				t.Fatalf("after two that failed: %v, may end %v; nobody tries for ever", r.acts, MayEnd(&r.record))
+			}
+		})
+	}
+}
+
+// TestAPausedPassSpendsNothing pins a bug: what the operator broke while he had paused evenkeel spent an attempt.
+func TestAPausedPassSpendsNothing(t *testing.T) {
+	r := newRig()
+	r.see(0, no, no)
+	r.recover(v1alpha1.StepDone)
+	r.see(0, yes, yes)
+	r.app.Spec.Paused = true
+	r.see(10*time.Second, no, no)
+	if r.record.Incident.Spent != 0 {
+		t.Fatalf("paused, and spent %d (phase %s)", r.record.Incident.Spent, r.record.Phase)
+	}
+}
+
+// TestAResumedRecoveryStopsNothingWhilePaused pins a bug: killed in the step stop, with a pause saved meanwhile, evenkeel
+// went on and stopped an application that ran.
+func TestAResumedRecoveryStopsNothingWhilePaused(t *testing.T) {
+	r := newRig()
+	r.judge.verdict = hangs
+	for range 3 {
+		r.see(5*time.Second, no, no)
+	}
+	if r.record.Recovery.Step != "stop" {
+		t.Fatalf("step %q, want stop", r.record.Recovery.Step)
+	}
+	r.app.Spec.Paused = true
+	r.now, r.recent = r.now.Add(5*time.Second), nil
+	r.step(Input{Started: true})
+	r.see(time.Second, no, no)
+	if len(r.acts) > 0 || r.record.Recovery.Open() {
+		t.Fatalf("paused, the application not stopped yet, and: %v", r.acts)
+	}
+}
+
+// TestWhatIsBeingStoppedIsStartedWhateverArrives pins a bug: killed in the step stop after the runtime had got the order,
+// and stood down or paused meanwhile, evenkeel took the process that was about to end for one that runs.
+func TestWhatIsBeingStoppedIsStartedWhateverArrives(t *testing.T) {
+	stopping := tooEarly
+	stopping.Up = false
+	cannotSee := proxyDown
+	cannotSee.Up = false
+	for name, v := range map[string]v1alpha1.Verdict{"it is stopping": stopping, "it cannot be seen": cannotSee} {
+		for _, arrived := range []string{"a pause", "an order to stand down"} {
+			t.Run(name+", "+arrived, func(t *testing.T) {
+				r := newRig()
+				r.see(0, no, no)
+				first := Input{Started: true}
+				if arrived == "a pause" {
+					r.app.Spec.Paused = true
+				} else {
+					first.Order = &state.Order{Phase: v1alpha1.PhaseFailed}
+				}
+				r.now, r.recent, r.judge.verdict = r.now.Add(time.Second), nil, v
+				r.step(first)
+				r.see(time.Second, no, no)
+				if len(r.acts) != 1 || r.acts[0].Name != "start" {
+					t.Fatalf("acts %v, recovery %+v", r.acts, r.record.Recovery)
+				}
+			})
+		}
+	}
+}
+
+// TestAnOperatorsRecoveryWaitsForItsTurn pins a bug: it began beside another application's.
+func TestAnOperatorsRecoveryWaitsForItsTurn(t *testing.T) {
+	r := newRig()
+	r.see(0, yes, yes)
+	r.step(Input{Order: &state.Order{Phase: v1alpha1.PhaseRecovering}})
+	r.recent = Remember(r.recent, seen(r.now, yes, yes), r.judge.Checks(r.app))
+	r.step(Input{Observed: true, NoTurn: true})
+	if len(r.acts) > 0 || r.looks > 0 || r.record.Blocked == nil || r.record.Blocked.Reason != BlockedTurn {
+		t.Fatalf("acts %v, looks %d, blocked %+v", r.acts, r.looks, r.record.Blocked)
+	}
+	if wait := r.next.Since(r.now); wait != r.app.Spec.ConfirmInterval.Duration {
+		t.Errorf("it looks again after %s", wait)
+	}
+	r.see(5*time.Second, yes, yes)
+	if len(r.acts) != 1 || r.acts[0].Name != "stop" {
+		t.Fatalf("its turn, and: %v", r.acts)
+	}
+}
+
+// TestARestartForgetsLittleOfWhatWasProven pins a bug: whoever restarted evenkeel every twenty minutes kept an incident
+// open for good.
+func TestARestartForgetsLittleOfWhatWasProven(t *testing.T) {
+	for _, end := range []bool{true, false} {
+		r := newRig()
+		r.see(0, no, no)
+		r.recover(v1alpha1.StepDone)
+		writes := 0
+		for range 3 {
+			for range 20 {
+				before := r.record.Incident.DeepCopy()
+				r.see(time.Minute, yes, yes)
+				if r.record.Incident != nil && before.Proven != r.record.Incident.Proven {
+					writes++
+				}
+			}
+			if end {
+				r.step(Input{Ending: true})
+			}
+			r.recent = nil
+			r.step(Input{Started: true})
+		}
+		r.see(time.Minute, yes, yes)
+		if r.record.Incident != nil {
+			t.Errorf("an hour of health, and %s are proven", proven(r.record.Incident, r.now))
+		}
+		if writes > 20 {
+			t.Errorf("it was written down at %d of 60 passes", writes)
+		}
+	}
+}
+
+// TestOnlyWhatWasSeenWellIsProven pins a bug: the time up to the first look at which it was not well counted too.
+func TestOnlyWhatWasSeenWellIsProven(t *testing.T) {
+	r := newRig()
+	r.see(0, no, no)
+	r.recover(v1alpha1.StepDone)
+	r.judge.verdict = tooEarly
+	for range 100 {
+		r.see(time.Second, yes, yes)
+		r.see(59*time.Second, no, yes)
+	}
+	if i := r.record.Incident; i == nil || proven(i, r.now) > time.Second {
+		t.Fatalf("incident %+v", i)
+	}
+}

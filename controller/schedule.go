@@ -20,7 +20,7 @@ func (s *stepper) allChecks() []string {
 // everything is asked again soon, so that a verdict always rests on one coherent look.
 func (s *stepper) due() ([]string, v1alpha1.Instant) {
 	now, latest := s.c.Now, s.c.Latest()
-	if latest == nil || s.lookAll || s.in.Look || s.in.Order != nil || s.r.Demand != nil {
+	if latest == nil || s.lookAll || s.in.Look || s.in.Order != nil || (s.r.Demand != nil && !s.in.NoTurn) {
 		return s.allChecks(), now
 	}
 	wake := func(d time.Duration) v1alpha1.Instant { return now.Add(max(d, 0)) }
@@ -86,10 +86,10 @@ func (s *stepper) lookSoon() (time.Duration, bool) {
 	soon := spec.ConfirmInterval.Duration
 	lead, _ := latest.Leading()
 	switch {
-	case v == nil:
-		return 0, false
 	case s.r.Blocked != nil && s.r.Blocked.Reason == BlockedTurn:
 		return min(soon, spec.Interval.Duration), true
+	case v == nil:
+		return 0, false
 	case v.LookAgain.Duration > 0:
 		return min(v.LookAgain.Duration, spec.Interval.Duration), true
 	case v.Remedy == v1alpha1.RemedyWait:

@@ -41,6 +41,9 @@ func Step(judge pass.Judge, c pass.Case, in Input) (v1alpha1.AppStatus, []Comman
 	if in.Observed && !in.Ending {
 		s.observed()
 	}
+	if s.in.Ending {
+		s.noteProven()
+	}
 	s.act()
 	s.conditions()
 	s.r.ObservedPhase = s.r.Phase
@@ -118,6 +121,9 @@ func (s *stepper) observed() {
 			break
 		}
 	}
+	if s.r.Demand != nil { // it waits for its turn
+		s.r.Blocked = turnBlocks()
+	}
 	s.alert(&v) // first: what closes the incident must not swallow the word that it is over
 	s.prove(&v)
 }
@@ -148,7 +154,7 @@ func (s *stepper) mayBegin(latest *v1alpha1.Observation) bool {
 		return false
 	}
 	if s.in.NoTurn {
-		s.r.Blocked = &v1alpha1.Blocked{Reason: BlockedTurn, Message: "another application on this machine is being recovered; one at a time"}
+		s.r.Blocked = turnBlocks()
 		return false
 	}
 	return true

@@ -294,8 +294,10 @@ type Verdict struct {
 	Certain bool `json:"certain,omitempty"`
 	// OwnFault says that the failure is blamed on the application, so that an attempt that meets it is spent.
 	OwnFault bool `json:"ownFault,omitempty"`
-	// Down says that the application's process does not run; Hung that it runs and does not answer in time.
+	// Down says that the application's process does not run, Up that it runs and nobody is about to stop it; neither is said
+	// where the runtime could not be asked. Hung says that it runs and does not answer in time.
 	Down bool `json:"down,omitempty"`
+	Up   bool `json:"up,omitempty"`
 	Hung bool `json:"hung,omitempty"`
 	// Deploy says that a deploy is at work, and Stranger that another program has the port: these hold even an operator's
 	// own order (force overrules the deploy).

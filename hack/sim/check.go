@@ -145,6 +145,12 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 		c.resetAt = now
 	}
 	c.tookOrder(before, in)
+	if d := in.Done; d != nil && d.Step == recovery.StepStart && d.Outcome == v1alpha1.StepFailed {
+		c.started_ = false // nothing was started
+		if after.Recovery.Open() && after.Recovery.Stopped {
+			c.needStart, c.needSince = after.Recovery.ID, now
+		}
+	}
 	rec, was := after.Recovery, before.Recovery
 	begun := rec != nil && (was == nil || was.ID != rec.ID)
 	if begun && rec.Trigger == v1alpha1.TriggerAutomatic {

@@ -136,6 +136,7 @@ func (k *keeper) nextDue() time.Duration {
 		}
 		if i.ProvenAt != nil {
 			since(i.ProvenAt, spec.Recovery.ProvenAfter.Duration-i.Proven.Duration)
+			since(i.ProvenAt, spec.Recovery.ProvenAfter.Duration/10) // it is written down
 		}
 	}
 	since(r.WellSince, time.Hour)

@@ -63,7 +63,7 @@ func Diagnose(c *pass.Case) v1alpha1.Verdict {
 			Rule: rule.Name, Blame: rule.Blame, Reason: rule.Reason, Message: message, Remedy: rule.Remedy,
 			Certain: rule.Certain, OwnFault: rule.Own, HoldLimit: metav1.Duration{Duration: rule.Limit}, ActAtLimit: rule.Act,
 			LookAgain: metav1.Duration{Duration: rule.Look}, Next: expand(rule.Next, v),
-			Down: v.asked && !v.running, Deploy: v.deployLately() != "",
+			Down: v.asked && !v.running, Up: v.asked && v.running && v.state() != runtime.Stopping, Deploy: v.deployLately() != "",
 		}
 		_, out.Stranger = v.port.By(facts.Stranger)
 		if rule.Remedy == v1alpha1.RemedyRecover {
