@@ -125,6 +125,9 @@ func (d *decoder) inner(n *yaml.Node, at string, v reflect.Value, depth int) boo
 func (d *decoder) structure(n *yaml.Node, at string, v reflect.Value, depth int) bool {
 	known := structMembers(v.Type())
 	if n.Kind != yaml.MappingNode {
+		if known.secret() {
+			d.doc.hide(n)
+		}
 		d.report(n, at, "got "+show(n), "want keys below it, such as \""+known.list[0].name+": …\"")
 		return false
 	}
@@ -145,6 +148,9 @@ func (d *decoder) structure(n *yaml.Node, at string, v reflect.Value, depth int)
 		}
 		if isNull(resolve(e.value)) {
 			continue
+		}
+		if m.secret {
+			d.doc.hide(e.value)
 		}
 		target := v.FieldByIndex(m.index)
 		if m.unsetZero && m.typ == durationType {
@@ -192,6 +198,9 @@ func (d *decoder) mapping(n *yaml.Node, at string, v reflect.Value, depth int) b
 func (d *decoder) list(n *yaml.Node, at string, v reflect.Value, depth int) bool {
 	t := v.Type()
 	if n.Kind != yaml.SequenceNode {
+		if item := t.Elem(); item.Kind() == reflect.Struct && structMembers(item).secret() {
+			d.doc.hide(n)
+		}
 		remedy := "want a list, each entry in a line that begins with \"- \""
 		if n.Kind == yaml.ScalarNode && len(n.Value) < 60 {
 			remedy = "want a list, such as [" + flowText(n) + "]"

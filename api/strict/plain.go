@@ -85,7 +85,7 @@ func show(n *yaml.Node) string {
 	case n.ShortTag() == "!!null":
 		return "nothing"
 	}
-	value := n.Value
+	value := veil(n.Value)
 	if utf8.RuneCountInString(value) > 60 {
 		value = string([]rune(value)[:60]) + "…"
 	}
@@ -100,8 +100,9 @@ func show(n *yaml.Node) string {
 
 // flowText is a scalar as it may stand in a list in brackets.
 func flowText(n *yaml.Node) string {
-	if n.ShortTag() == "!!str" && (n.Style&quoted != 0 || strings.ContainsAny(n.Value, ",[]{}#&*!|>'\"%@`: \n")) {
-		return strconv.Quote(n.Value)
+	value := veil(n.Value)
+	if n.ShortTag() == "!!str" && (n.Style&quoted != 0 || strings.ContainsAny(value, ",[]{}#&*!|>'\"%@`: \n")) {
+		return strconv.Quote(value)
 	}
-	return n.Value
+	return value
 }

@@ -29,6 +29,8 @@ type member struct {
 	typ   reflect.Type
 	// unsetZero says that a zero cannot be told from a value not given.
 	unsetZero bool
+	// secret says that its value is shown nowhere.
+	secret bool
 }
 
 // members are the keys of a struct, in their order.
@@ -68,7 +70,9 @@ func (m *members) collect(t reflect.Type, index []int) {
 			if name == "" {
 				name = f.Name
 			}
-			m.list = append(m.list, member{name: name, index: at, typ: f.Type, unsetZero: strings.Contains(options, "omitzero")})
+			m.list = append(m.list, member{
+				name: name, index: at, typ: f.Type, unsetZero: strings.Contains(options, "omitzero"), secret: secretTag(f),
+			})
 		}
 	}
 }

@@ -192,6 +192,8 @@ type Document struct {
 	root *yaml.Node
 	// field is the path of root in its file's document, for the items of a list.
 	field string
+	// hidden are the nodes whose values are not shown.
+	hidden map[*yaml.Node]bool
 }
 
 // Raw is the document's bytes.
@@ -208,5 +210,6 @@ func (d *Document) problem(n *yaml.Node, field, message, remedy string) Problem 
 	if n != nil {
 		p.Line, p.Column = n.Line+d.before, n.Column
 	}
+	d.redact(n, &p)
 	return p
 }

@@ -299,10 +299,10 @@ type RecoverySpec struct {
 type AlertSpec struct {
 	// Exec is a program with its arguments; it gets the alert as JSON on standard input and in EVENKEEL_ variables.
 	// +listType=atomic
-	Exec []string `json:"exec,omitempty"`
+	Exec []string `json:"exec,omitempty" evenkeel:"secret"`
 	// Webhook is an http or https address that gets the alert as JSON by POST.
 	// +kubebuilder:validation:Pattern=`^https?://[^/]`
-	Webhook string `json:"webhook,omitempty"`
+	Webhook string `json:"webhook,omitempty" evenkeel:"secret"`
 	// Timeout of one delivery. Default 10s.
 	// +kubebuilder:default="10s"
 	// +kubebuilder:validation:Type=string

@@ -162,3 +162,36 @@ func TestLoadSaysWhatADocumentMustBe(t *testing.T) {
 		}
 	}
 }
+
+// TestNoProblemShowsASecret pins a bug: the address of a webhook with a mistake in it stood in the log, the journal, the
+// state and the alerts of the other channels.
+func TestNoProblemShowsASecret(t *testing.T) {
+	for name, spec := range map[string]string{
+		"a webhook's scheme":            "alerts: [{webhook: 'htps://hooks.example.com/services/SECRET'}]",
+		"a webhook without a scheme":    "alerts: [{webhook: hooks.example.com/SECRET}]",
+		"a webhook that is a list":      "alerts: [{webhook: [https://hooks.example.com/SECRET]}]",
+		"a webhook that is a number":    "alerts: [{webhook: 5EC2E7}]\n  interval: 5EC2E7x",
+		"a program in one piece":        "alerts: [{exec: [\"curl -H 'Authorization: SECRET' x\"]}]",
+		"a program that is text":        "alerts: [{exec: curl -d SECRET}]",
+		"an alert that is text":         "alerts: [curl -d SECRET]",
+		"alerts that are text":          "alerts: curl -d SECRET",
+		"alerts that are an address":    "alerts: https://hooks.example.com/SECRET",
+		"a password in the public URL":  "checks: {public: {url: 'htp://u:SECRET@www.example.com/'}}",
+		"with a slash in it":            "checks: {public: {url: 'htp://u:SE/SECRET@www.example.com/'}}",
+		"a query of the public URL":     "checks: {public: {url: 'htp://www.example.com/?key=SECRET'}}",
+		"an address where none belongs": "interval: https://u:SECRET@www.example.com/SECRET",
+		"and in a list":                 "recovery: {caches: https://u:SECRET@www.example.com/SECRET}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := desired.Parse([]byte(minimal+"  "+spec+"\n"), "site.yaml")
+			err := set.Err()
+			if err == nil || !strings.Contains(err.Error(), "site.yaml:") || !strings.Contains(err.Error(), "want") {
+				t.Fatalf("got %v", err)
+			}
+			if strings.Contains(err.Error(), "SECRET") {
+				t.Errorf("it shows the secret: %v", err)
+			}
+			t.Log(err)
+		})
+	}
+}
