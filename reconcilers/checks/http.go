@@ -32,7 +32,12 @@ const (
 	// keptFor is how long the public check may reuse a connection: DNS, certificate and listener are to be met anew from
 	// time to time.
 	keptFor = time.Minute
+	// maxRedirects is that of net/http.
+	maxRedirects = 10
 )
+
+// errRedirects reads like net/http's own, which is no value.
+var errRedirects = fmt.Errorf("stopped after %d redirects", maxRedirects)
 
 func newLocalClient() *http.Client {
 	return &http.Client{
@@ -147,17 +152,51 @@ func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() boo
 
 // askProxy sends the same request to this machine, whatever the name resolves to.
 func (p *Prober) askProxy(ctx context.Context, address string, limit time.Duration) facts.HTTP {
-	transport := publicTransport(p.Roots, func(ctx context.Context, network, addr string) (net.Conn, error) {
-		_, port, err := net.SplitHostPort(addr) // redirects may lead to another port
-		if err != nil {
-			return nil, err
-		}
-		return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-	})
+	transport := publicTransport(p.Roots, DialHere)
 	defer transport.CloseIdleConnections()
 	f := ask(ctx, &http.Client{Transport: transport}, address, limit)
 	f.Addr = "127.0.0.1"
 	return f
+}
+
+// DialHere connects to this machine, whatever the name, on the port that is asked for. Redirects may lead to another one.
+func DialHere(ctx context.Context, network, addr string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+}
+
+// Question is one GET outside the passes.
+type Question struct {
+	URL string
+	// Follow says that redirects are followed, at most ten of them.
+	Follow bool
+	// Dial makes the connection; nil does as the world does. See [DialHere].
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Roots are the certification authorities that are trusted; nil for the machine's.
+	Roots *x509.CertPool
+	// Timeout bounds it.
+	Timeout time.Duration
+}
+
+// Ask asks once, over a connection of its own, and tells which addresses it was sent on to.
+func Ask(ctx context.Context, q Question) (answer facts.HTTP, hops []string) {
+	transport := publicTransport(q.Roots, q.Dial)
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		if !q.Follow {
+			return http.ErrUseLastResponse
+		}
+		hops = append(hops, shown(req.URL.String()))
+		if len(via) >= maxRedirects {
+			return errRedirects
+		}
+		return nil
+	}}
+	answer = ask(ctx, client, q.URL, q.Timeout)
+	return answer, hops
 }
 
 // ask sends one GET and says how it ended.

@@ -5,12 +5,11 @@ package dotenv
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/evenkeel/evenkeel/reconcilers/bounded"
 )
 
 // NextFiles are the files that Next.js reads in production. What an earlier one defines, no later one changes.
@@ -155,26 +154,11 @@ func place(dir, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// read follows links, since .env often is one, and does not wait for what is not a file.
+// read follows links, since .env often is one.
 func read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: is not a regular file", path)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(content) > MaxSize {
+	content, err := bounded.Read(path, MaxSize)
+	if errors.Is(err, bounded.ErrTooLarge) {
 		return nil, fmt.Errorf("%s: %w", path, ErrTooLarge)
 	}
-	return content, nil
+	return content, err
 }

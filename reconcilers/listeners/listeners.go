@@ -27,25 +27,38 @@ type Listener struct {
 const (
 	answerTime = 2 * time.Second // without a deadline in the context; the kernel answers in less than a millisecond
 	attempts   = 3
+	anyPort    = 0 // nothing listens on it
 )
 
 // Listeners returns the sockets that listen on the port, over IPv4 first. None is an empty answer, not an error; an
 // error means that the kernel could not be asked.
 func Listeners(ctx context.Context, port uint16) ([]Listener, error) {
-	var found []Listener
-	var err error
+	found, err := sorted(ctx, port)
+	if err != nil {
+		return nil, fmt.Errorf("who listens on port %d: %w", port, err)
+	}
+	return found, nil
+}
+
+// All returns the sockets that listen on any port, in the order of [Listeners].
+func All(ctx context.Context) ([]Listener, error) {
+	found, err := sorted(ctx, anyPort)
+	if err != nil {
+		return nil, fmt.Errorf("who listens: %w", err)
+	}
+	return found, nil
+}
+
+func sorted(ctx context.Context, port uint16) (found []Listener, err error) {
 	for range attempts {
 		if found, err = ask(ctx, port); !errors.Is(err, errInterrupted) {
 			break
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("who listens on port %d: %w", port, err)
-	}
 	slices.SortFunc(found, func(a, b Listener) int {
 		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Inode, b.Inode))
 	})
-	return found, nil
+	return found, err
 }
 
 func ask(ctx context.Context, port uint16) ([]Listener, error) {

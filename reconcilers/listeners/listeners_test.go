@@ -97,6 +97,22 @@ func TestListenersOfTheKernel(t *testing.T) {
 	}
 }
 
+func TestAllPorts(t *testing.T) {
+	_, one := open(t, "tcp4", "127.0.0.1:0", false)
+	_, two := open(t, "tcp6", "[::1]:0", true)
+	found, err := All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := map[uint16]bool{}
+	for _, l := range found {
+		ports[l.Addr.Port()] = true
+	}
+	if !ports[one] || !ports[two] {
+		t.Errorf("%d or %d is missing in %v", one, two, found)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, port := open(t, "tcp4", "127.0.0.1:0", false)
 	// A client of the port is no listener, and neither is what remains of a connection.

@@ -47,7 +47,7 @@ func request(family uint8, sequence uint32) []byte {
 // dump gathers the answer to one request, which may come in several datagrams.
 type dump struct {
 	sequence, receiver uint32
-	port               uint16
+	port               uint16 // anyPort for all
 	found              []Listener
 	done, interrupted  bool
 }
@@ -91,9 +91,9 @@ func (d *dump) parse(b []byte) error {
 			if err != nil {
 				return err
 			}
-			if ok && l.Addr.Port() == d.port {
+			if ok && (d.port == anyPort || l.Addr.Port() == d.port) {
 				if len(d.found) == maxListeners {
-					return fmt.Errorf("more than %d listeners on one port", maxListeners)
+					return fmt.Errorf("more than %d listeners", maxListeners)
 				}
 				d.found = append(d.found, l)
 			}
