@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,7 @@ func TestWrite(t *testing.T) {
 		"a-variable": func(f *survey.Facts) {
 			f.Public, f.Proxy.Sites = nil, nil
 			f.Proxy.Unclear = []string{"/etc/nginx/sites-enabled/bbyatch:14 (www.example.com): it leads to a variable"}
+			f.Proxy.Notes = slices.Repeat([]string{"open /etc/nginx/secret.conf: permission denied"}, 7)
 			f.Env = survey.Env{Main: true, Error: "open /home/deploy/bbyatch/bbyatchv2-master/.env: permission denied"}
 		},
 		"another-proxy": func(f *survey.Facts) {

@@ -16,11 +16,13 @@ func (d *drafter) database() {
 	case e.Error != "":
 		d.comment(4, "NOT FOUND OUT: the database's variables; "+e.Error)
 		d.verbatim(4, "database: {envFile: .env, require: [DATABASE_URL]}")
-		d.unknown("which variables name the database: %s", e.Error)
 	case e.Main:
 		d.line(4, "database: {disabled: true}", ".env names no database; without this line DATABASE_URL would be asked for")
 	default:
 		d.comment(4, "No database check: the folder holds no .env that names one.")
+	}
+	if e.Error != "" {
+		d.unknown("what an environment file names: %s; evenkeel could not read it either, if it runs as %s", e.Error, d.f.User)
 	}
 	if len(e.Empty) > 0 {
 		d.noticed("%s in %s is empty", list(e.Empty), list(e.Files))

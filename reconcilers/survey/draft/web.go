@@ -11,6 +11,14 @@ import (
 )
 
 func (d *drafter) public() {
+	for n, note := range d.f.Proxy.Notes {
+		const most = 5
+		if n == most {
+			d.unknown("what %d more places of Nginx's configuration say", len(d.f.Proxy.Notes)-most)
+			break
+		}
+		d.unknown("a part of Nginx's configuration: %s", note)
+	}
 	c, ok := canonical(d.f.Public, d.f.Local)
 	if !ok {
 		d.noPublic()
@@ -59,7 +67,7 @@ func (d *drafter) noPublic() {
 	case len(p.Files) > 0:
 		why = fmt.Sprintf("no server block in %s leads to port %d of this machine", list(p.Files), d.f.Port.Number)
 	case len(p.Notes) > 0:
-		why = "Nginx's configuration could not be read: " + p.Notes[0]
+		why = "Nginx's configuration could not be read"
 	case len(p.Listening) > 0:
 		why = "no configuration of Nginx was found, but somebody listens on port 80 or 443; other proxies are not asked"
 	default:
