@@ -249,7 +249,7 @@ func (b *bench) run(step func(), args ...string) int {
 		},
 	}
 	if b.globals != nil {
-		g.domain = b.domain
+		g.domain, g.survey = b.domain, b.survey
 	}
 	return execute(b.t.Context(), g, append(args, "--state-dir", b.dir))
 }

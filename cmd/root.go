@@ -18,6 +18,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/survey"
 )
 
 // globals are what every command shares.
@@ -37,6 +38,8 @@ type globals struct {
 	await func(ctx context.Context, limit time.Duration, paths []string, done func() bool) bool
 	// domain looks for check; nil means this machine.
 	domain pass.Domain
+	// survey looks for init; nil means this machine.
+	survey func(ctx context.Context, process string) (survey.Facts, error)
 	// began says that arguments and flags were right, and that the command proper has begun.
 	began bool
 }
@@ -87,6 +90,7 @@ saw, what it did and why.
 
 Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no supervisor reached.`,
 		Example: examples(
+			"evenkeel init                    # look at this machine, and write the first file",
 			"evenkeel check -f site.yaml      # one look, nothing is changed",
 			"evenkeel run -f site.yaml        # supervise",
 			"evenkeel status                  # how is everything?",
@@ -107,7 +111,7 @@ Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no sup
 	}{
 		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newCheckCommand(g)}},
 		{groupAct, []*cobra.Command{newRunCommand(g), newPauseCommand(g), newResumeCommand(g), newResetCommand(g), newRecoverCommand(g)}},
-		{groupFile, []*cobra.Command{newValidateCommand(g)}},
+		{groupFile, []*cobra.Command{newInitCommand(g), newValidateCommand(g)}},
 		{"", []*cobra.Command{newVersionCommand(g)}},
 	} {
 		for _, c := range group.commands {

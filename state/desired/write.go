@@ -51,6 +51,31 @@ func rewrite(file string, change func([]byte) ([]byte, error)) error {
 	return fmt.Errorf("editing %s: %w", file, ErrChanged)
 }
 
+// Create writes a file that is not there yet; with replace it takes the place of one that is, as an edit does. Without, the
+// error matches os.ErrExist where there is one, and nothing is changed.
+func Create(file string, content []byte, replace bool) (err error) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if replace && errors.Is(err, os.ErrExist) {
+		return rewrite(file, func([]byte) ([]byte, error) { return content, nil })
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(file)
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return syncFolder(filepath.Dir(file))
+}
+
 // lockFolder keeps other edits out of a folder.
 func lockFolder(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)

@@ -43,3 +43,37 @@ func TestEditReadsAgainWhatAnEditorSavedMeanwhile(t *testing.T) {
 		t.Errorf("left behind: %v", entries)
 	}
 }
+
+func TestCreateReplacesOnlyWhenTold(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "site.yaml")
+	wants := func(want string) {
+		t.Helper()
+		if got, err := os.ReadFile(file); err != nil || string(got) != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	if err := Create(file, []byte("one"), false); err != nil {
+		t.Fatal(err)
+	}
+	wants("one")
+	if err := Create(file, []byte("two"), false); !errors.Is(err, os.ErrExist) {
+		t.Errorf("%v, want that it is there", err)
+	}
+	wants("one")
+	if err := os.Chmod(file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(file, []byte("three"), true); err != nil {
+		t.Fatal(err)
+	}
+	wants("three")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := Create(file+".d/x.yaml", nil, true); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v, want that the folder is missing", err)
+	}
+	if list, err := os.ReadDir(filepath.Dir(file)); err != nil || len(list) != 1 {
+		t.Errorf("left over: %v, %v", list, err)
+	}
+}

@@ -13,8 +13,8 @@ import (
 
 // Draft is a desired-state file, and what is to be said beside it.
 type Draft struct {
-	// Name is the App's.
-	Name string
+	// Name is the App's, and File the usual name of its file.
+	Name, File string
 	// Text is the file's.
 	Text string
 	// Unknown is what could not be found out, with what to do about it.
@@ -28,12 +28,17 @@ type Draft struct {
 // ErrImpossible says that no right file can be written of these facts.
 var ErrImpossible = errors.New("no desired state can be written")
 
-// Write writes the file. The error matches [ErrImpossible].
-func Write(f survey.Facts) (Draft, error) {
+// Write writes the file, which speaks of itself as file; empty stands for its usual name, see [Draft]. The error matches
+// [ErrImpossible].
+func Write(f survey.Facts, file string) (Draft, error) {
 	if err := possible(f); err != nil {
 		return Draft{}, err
 	}
-	d := &drafter{f: f, draft: Draft{Name: Name(f.PM2.Process)}}
+	d := &drafter{f: f, file: file, draft: Draft{Name: Name(f.PM2.Process)}}
+	d.draft.File = d.draft.Name + ".yaml"
+	if file == "" {
+		d.file = d.draft.File
+	}
 	d.head()
 	d.runtime()
 	d.port()
@@ -88,6 +93,7 @@ func Name(process string) string {
 // drafter writes line by line.
 type drafter struct {
 	f     survey.Facts
+	file  string
 	draft Draft
 	text  strings.Builder
 }
@@ -141,6 +147,10 @@ func (d *drafter) noticed(format string, args ...any) {
 
 func (d *drafter) head() {
 	f, name := &d.f, d.draft.Name
+	file := d.file
+	if file != clean(file) || strings.ContainsAny(file, " ") {
+		file = "FILE"
+	}
 	d.comment(0, fmt.Sprintf("Written by `evenkeel init` on %s, from what %s could see on this machine. Nothing of it is sacred: read it, "+
 		"change what is not so, and save.", f.At.Format("2006-01-02"), f.User))
 	d.comment(0, "")
@@ -149,7 +159,7 @@ func (d *drafter) head() {
 		{"check", "one look; nothing is changed"},
 		{"run", "supervise, as the user who runs PM2 (" + f.User + ")"},
 	} {
-		d.verbatim(0, fmt.Sprintf("  evenkeel %-8s -f %s.yaml   %s", row[0], name, row[1]))
+		d.verbatim(0, fmt.Sprintf("  evenkeel %-8s -f %s   %s", row[0], file, row[1]))
 	}
 	d.comment(0, "")
 	d.comment(0, "Every field is explained in docs/desired-state.md. A running evenkeel takes a saved change within a second.")

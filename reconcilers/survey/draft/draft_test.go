@@ -146,7 +146,7 @@ func TestWrite(t *testing.T) {
 			if err := json.Unmarshal(raw, &again); err != nil {
 				t.Fatal(err)
 			}
-			d, err := Write(again)
+			d, err := Write(again, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,9 +211,10 @@ func TestAnythingIsWrittenRightly(t *testing.T) {
 		f.Public = f.Public[rapid.IntRange(0, 2).Draw(t, "addresses"):]
 		f.Env.Error = text.Draw(t, "env error")
 		f.Watchdogs = []survey.Watchdog{{What: text.Draw(t, "what"), Where: text.Draw(t, "where")}}
+		file := text.Draw(t, "file")
 		f.Port.Number = rapid.IntRange(1, 65535).Draw(t, "port")
 		f.Total = rapid.Uint64Range(0, 64<<30).Draw(t, "total")
-		d, err := Write(f)
+		d, err := Write(f, file)
 		if errors.Is(err, ErrImpossible) {
 			return
 		}
@@ -228,7 +229,7 @@ func TestImpossible(t *testing.T) {
 	for process, dir := range map[string]string{"all": "/srv/a", "17": "/srv/a", "-x": "/srv/a", "a": "/", "b": ""} {
 		f := recorded()
 		f.PM2.Process, f.Directory = process, dir
-		if _, err := Write(f); !errors.Is(err, ErrImpossible) || !strings.Contains(err.Error(), "pm2 start") {
+		if _, err := Write(f, ""); !errors.Is(err, ErrImpossible) || !strings.Contains(err.Error(), "pm2 start") {
 			t.Errorf("%s in %q: %v", process, dir, err)
 		}
 	}
