@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func TestInit(t *testing.T) {
 		t.Errorf("overwritten: %s", got)
 	}
 	b.wants(b.run(nil, "init", "--force"), exitWell, "wrote bbyatch.yaml")
-	if got, _ := os.ReadFile("bbyatch.yaml"); string(got) != string(text) {
+	if got, _ := os.ReadFile("bbyatch.yaml"); !bytes.Equal(got, text) {
 		t.Errorf("not overwritten: %s", got)
 	}
 

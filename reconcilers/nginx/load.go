@@ -51,12 +51,12 @@ func (l *loader) note(format string, args ...any) {
 // file reads one file with its includes. A file that includes itself is an error, as it is to Nginx.
 func (l *loader) file(path string, depth int) ([]Directive, error) {
 	// What names the file are the folders and links that lead to it, not where they lead: that is what people know.
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case slices.Contains(l.open, real):
+	case slices.Contains(l.open, target):
 		return nil, fmt.Errorf("%s: includes itself", path)
 	case len(l.config.Files) >= MaxFiles:
 		return nil, fmt.Errorf("%s: not read: more than %d files", path, MaxFiles)
@@ -66,7 +66,7 @@ func (l *loader) file(path string, depth int) ([]Directive, error) {
 		return nil, err
 	}
 	l.config.Files = append(l.config.Files, path)
-	l.open = append(l.open, real)
+	l.open = append(l.open, target)
 	defer func() { l.open = l.open[:len(l.open)-1] }()
 	list, err := Parse(path, text)
 	if err != nil {

@@ -60,17 +60,15 @@ func possible(f survey.Facts) error {
 	app := v1alpha1.NewApp()
 	app.Name, app.Spec.Directory = Name(f.PM2.Process), f.Directory
 	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: f.PM2.Process, Home: f.PM2.Home}
-	for _, e := range v1alpha1.Validate(app) {
-		remedy := ""
-		switch e.Field {
-		case "spec.runtime.pm2.process":
-			remedy = "; give it a name: pm2 delete, and pm2 start … --name NAME"
-		case "spec.directory":
-			remedy = "; PM2 should start it in its own folder: pm2 delete, and pm2 start … --cwd FOLDER"
-		}
-		return fmt.Errorf("%w of what PM2 says of %q: %s%s", ErrImpossible, f.PM2.Process, e.Error(), remedy)
+	wrong := v1alpha1.Validate(app)
+	if len(wrong) == 0 {
+		return nil
 	}
-	return nil
+	remedy := "give it a name: pm2 delete, and pm2 start … --name NAME"
+	if wrong[0].Field == "spec.directory" {
+		remedy = "let PM2 start it in its own folder: pm2 delete, and pm2 start … --cwd FOLDER"
+	}
+	return fmt.Errorf("%w of what PM2 says of %q: %v; %s", ErrImpossible, f.PM2.Process, wrong.ToAggregate(), remedy)
 }
 
 // Name makes a name for an App of the name of a PM2 process.
