@@ -103,14 +103,14 @@ func (s *Surveyor) ask(ctx context.Context, m *machine) ([]runtime.Process, erro
 	}
 	mine, others := s.daemons(m)
 	switch {
-	case len(mine) == 1:
+	case len(mine) == 1 && s.Getenv("PM2_HOME") == "":
 		m.home = mine[0]
 		app.Spec.Runtime.PM2.Home = m.home
 		snapshot, err = s.PM2.Look(ctx, app)
 		m.daemon = snapshot.Daemon
 		return snapshot.Others, err
-	case len(mine) > 1:
-		return nil, fmt.Errorf("%w; PM2 runs in several other homes: %s; want PM2_HOME=… before the command", err, strings.Join(mine, ", "))
+	case len(mine) > 0:
+		return nil, fmt.Errorf("%w; but PM2 runs with another home: %s; say which with PM2_HOME=… before the command", err, strings.Join(mine, ", "))
 	case len(others) > 0:
 		return nil, fmt.Errorf("%w; but PM2 runs as another user: %s; look as that user: sudo -iu %s evenkeel init",
 			err, strings.Join(others, ", "), strings.Fields(others[0])[0])
@@ -131,14 +131,14 @@ func (s *Surveyor) daemons(m *machine) (mine, others []string) {
 		switch {
 		case !found || !filepath.IsAbs(home):
 		case int(p.UID) == os.Geteuid():
-			if !slices.Contains(mine, home) {
-				mine = append(mine, home)
-			}
+			mine = append(mine, home)
 		default:
 			others = append(others, userName(int(p.UID))+" ("+home+")")
 		}
 	}
-	return mine, others
+	slices.Sort(mine)
+	slices.Sort(others)
+	return slices.Compact(mine), slices.Compact(others)
 }
 
 // listen finds the ports of each application and asks them. In cluster mode PM2's daemon has the socket: then it belongs to

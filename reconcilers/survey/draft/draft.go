@@ -68,7 +68,7 @@ func possible(f survey.Facts) error {
 	if wrong[0].Field == "spec.directory" {
 		remedy = "let PM2 start it in its own folder: pm2 delete, and pm2 start … --cwd FOLDER"
 	}
-	return fmt.Errorf("%w of what PM2 says of %q: %v; %s", ErrImpossible, f.PM2.Process, wrong.ToAggregate(), remedy)
+	return fmt.Errorf("%w of what PM2 says of %q: %w; %s", ErrImpossible, f.PM2.Process, wrong.ToAggregate(), remedy)
 }
 
 // Name makes a name for an App of the name of a PM2 process.
