@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	register(testCase{Name: "init", Seconds: 20, Run: testInit})
+	register(testCase{Name: "init", Seconds: 10, Run: testInit})
 }
 
 // testInit: what init writes on this machine makes evenkeel Healthy without an edit.
