@@ -318,6 +318,8 @@ func atWork(o v1alpha1.Observation) string {
 // deployOver tells whether the deploy of the stack has ended.
 func (w *world) deployOver() bool { return procOf(pidIn(w.dirOf("run", "deployer"))).PID == 0 }
 
+// testDeploy lets a whole deploy pass, with the restart at its end: it is seen, and nothing is done. What is held while it
+// is at work is shown by testDeployTakesItDown; here the site may well answer all the time.
 func testDeploy(w *world) {
 	d := w.reference().Set("spec.interval", "1s")
 	in := w.inbox(d)

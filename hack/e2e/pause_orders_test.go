@@ -16,7 +16,7 @@ import (
 
 func init() {
 	register(testCase{Name: "pause-hang", Seconds: 45, Run: testPauseHang})
-	register(testCase{Name: "pause-errored", Seconds: 25, Run: testPauseErrored})
+	register(testCase{Name: "pause-errored", Seconds: 45, Run: testPauseErrored})
 	register(testCase{Name: "pause-bytes", Seconds: 5, Run: testPauseBytes})
 }
 
@@ -51,20 +51,23 @@ func (s *supervisor) mustDoNothing(passes int, since time.Time, mark int64, site
 
 var lineAndColumn = regexp.MustCompile(`:(\d+):(\d+)`)
 
-// testPauseHang pauses, lets the site hang, breaks the file in between, restarts evenkeel, and resumes.
+// testPauseHang pauses while the site hangs, breaks the file in between, restarts evenkeel, and resumes.
 func testPauseHang(w *world) {
-	d := w.quick(10 * time.Second)
+	d := w.quick(10*time.Second).Set("spec.checks.local.timeout", "3s") // nine seconds to confirm: time to save a pause
 	in := w.inbox(d)
 	s := w.supervise(d)
 
+	mark, broke := w.pm2Mark(), time.Now()
+	site := w.hang()
+	s.eventually(15*time.Second, "a pass that sees the hang", func() (string, bool) {
+		return s.summary(), s.pass().Status(v1alpha1.CheckLocal) == metav1.ConditionFalse
+	})
 	at := time.Now()
 	w.write(s.File, pausedText(d, true), 0o644)
 	paused := s.mustTake(at, v1alpha1.ConditionPaused, metav1.ConditionTrue)
 	if paused > 1500*time.Millisecond {
 		w.Errorf("a pause was in force only after %s", paused)
 	}
-	mark, broke := w.pm2Mark(), time.Now()
-	site := w.hang()
 	seen := s.waitPhase(30*time.Second, broke, v1alpha1.PhaseDegraded).Time.Sub(broke)
 	s.eventually(10*time.Second, "it says that the pause is what stands against a recovery", func() (string, bool) {
 		b := s.state().Blocked
@@ -129,25 +132,37 @@ func testPauseHang(w *world) {
 		paused.Seconds(), seen.Seconds(), begun.Seconds(), repaired.Seconds(), words(list))
 }
 
-// testPauseErrored pauses by command while the site is errored, and resumes by command.
+// testPauseErrored pauses by command while the site is errored, and resumes by command. A long cooldown keeps evenkeel from
+// mending it at once; when the pause is in force a reset ends the cooldown, so that only the pause stands against acting.
 func testPauseErrored(w *world) {
-	d := w.quick(10 * time.Second)
+	d := w.quick(5 * time.Minute)
 	in := w.inbox(d)
 	s := w.supervise(d)
+	broke := w.unseen("crash-errored")
+	s.waitPhase(60*time.Second, broke, v1alpha1.PhaseCooldown)
+	s.waitSettled(30 * time.Second)
+	broke = w.unseen("crash-errored")
+	w.eventually(40*time.Second, "it sees that PM2 has given up", func() (string, bool) {
+		v := s.state().Verdict
+		return s.summary(), v != nil && v.Down && s.pm2Row("bbyatch").Env.Status == "errored"
+	})
 	out, errs, code := s.cli("pause", "--reason", "moving the database")
 	if code != 0 || !strings.Contains(out, "moving the database") {
 		w.Errorf("evenkeel pause: exit %d\n%s%s", code, out, errs)
 	}
 	s.mustTake(time.Now(), v1alpha1.ConditionPaused, metav1.ConditionTrue)
-	broke := w.fault("crash-errored")
-	s.waitPhase(40*time.Second, broke, v1alpha1.PhaseDegraded)
-	w.eventually(20*time.Second, "it sees that PM2 has given up", func() (string, bool) {
-		v := s.state().Verdict
-		return s.summary(), v != nil && v.Down && s.pm2Row("bbyatch").Env.Status == "errored"
-	})
+	before := len(in.byProgram())
+	reset := time.Now()
+	if out, errs, code = s.cli("reset"); code != 0 {
+		w.Errorf("evenkeel reset: exit %d\n%s%s", code, out, errs)
+	}
+	s.waitPhase(40*time.Second, reset, v1alpha1.PhaseDegraded)
 	s.mustDoNothing(5, broke, w.pm2Mark(), proc{})
-	if list := in.waitKinds(1); !sameKinds(list, v1alpha1.AlertDegraded) {
-		w.Errorf("alerts while it is paused and errored: %v, want Degraded", words(list))
+	if b := s.state().Blocked; b == nil || b.Reason != "Paused" {
+		w.Errorf("blocked by %+v, want the pause", b)
+	}
+	if list := in.waitKinds(before + 1); !sameKinds(list[min(before, len(list)):], v1alpha1.AlertDegraded) {
+		w.Errorf("alerts while it is paused and errored: %v, and before %v; want Degraded", words(list[min(before, len(list)):]), words(list))
 	}
 	why, _, _ := s.cli("why")
 	if !strings.Contains(why, "moving the database") {
@@ -164,7 +179,7 @@ func testPauseErrored(w *world) {
 		w.Errorf("incident: %+v", st.Incident)
 	}
 	s.waitHealthy(30 * time.Second)
-	w.measure.add("errored and paused: left alone for 5 passes; 200 %.1f s after resume; alerts %v", repaired.Seconds(), words(in.waitKinds(2)))
+	w.measure.add("errored and paused: left alone for 5 passes; 200 %.1f s after resume; alerts %v", repaired.Seconds(), words(in.waitKinds(before+2)))
 }
 
 // written by a person: blanks, comments, an odd order, no blank line at the end
