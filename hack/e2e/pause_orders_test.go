@@ -178,6 +178,9 @@ func testPauseErrored(w *world) {
 	if st := s.state(); st.Incident == nil || len(st.Incident.Attempts) != 1 {
 		w.Errorf("incident: %+v", st.Incident)
 	}
+	if out, errs, code = s.cli("reset"); code != 0 { // nobody waits for the cooldown
+		w.Errorf("evenkeel reset: exit %d\n%s%s", code, out, errs)
+	}
 	s.waitHealthy(30 * time.Second)
 	w.measure.add("errored and paused: left alone for 5 passes; 200 %.1f s after resume; alerts %v", repaired.Seconds(), words(in.waitKinds(before+2)))
 }
