@@ -37,7 +37,7 @@ func TestWhatIsJoined(t *testing.T) {
 		came []came
 		want []string // "seconds: app+app kind"
 	}{
-		"the only App's waits for nobody": {1, []came{{0, told("a", degraded, proxy)}}, []string{"0: a Degraded"}},
+		"the only App's waits for nobody":               {1, []came{{0, told("a", degraded, proxy)}}, []string{"0: a Degraded"}},
 		"a lone App's among several waits five seconds": {3, []came{{0, told("a", degraded, proxy)}}, []string{"5: a Degraded"}},
 		"the App's own fault waits for nobody": {3, []came{{0, told("a", degraded, blameApp)}, {1, told("b", degraded, blameApp)}},
 			[]string{"0: a Degraded", "1: b Degraded"}},

@@ -35,7 +35,7 @@ type schema struct {
 	Rules       []struct {
 		Message string `json:"message"`
 	} `json:"x-kubernetes-validations"`
-	Any         []struct {
+	Any []struct {
 		Type string `json:"type"`
 	} `json:"anyOf"`
 }
