@@ -200,7 +200,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "not-listed", Sees: "the process manager runs and does not list the application, and spec.runtime says no start",
+		Name: "not-listed", Sees: "the process manager runs and has not listed the application for two seconds, and spec.runtime says no start",
 		Blame: v1alpha1.BlameConfig, Reason: "NotListed", Remedy: v1alpha1.RemedyHold,
 		AtLimit: "no limit: evenkeel would not know how to start it; the alert is repeated every hour",
 		Next: []string{
@@ -210,7 +210,7 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) {
 			pm2 := v.c.App.Spec.Runtime.PM2
 			return fmt.Sprintf("PM2 in %s lists no process %q", v.process.Home, v.name()),
-				v.asked && v.state() == runtime.Missing && pm2 != nil && pm2.Start == ""
+				v.asked && v.state() == runtime.Missing && pm2 != nil && pm2.Start == "" && v.unmoved() >= settleTime
 		},
 	},
 	{

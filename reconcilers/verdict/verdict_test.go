@@ -257,6 +257,12 @@ func TestVerdicts(t *testing.T) {
 		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
 		{"not listed, and it is not known how to start it", func(w *world) { w.gone(runtime.Missing) },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }, "not-listed", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"not listed by a PM2 that has just come into being", func(w *world) { w.gone(runtime.Missing) }, func(c *pass.Case) {
+			c.App.Spec.Runtime.PM2.Start = ""
+			before := well()
+			before.daemonGone("pm2 resurrect")
+			c.Recent[0] = before.observation(c.Recent[0].At)
+		}, "process-going", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
 		{"not listed, and it is known", func(w *world) { w.gone(runtime.Missing) }, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"PM2 cannot be asked and nothing answers", func(w *world) {
 			w.process = facts.Process{State: string(runtime.Unknown)}

@@ -129,13 +129,13 @@ func (v *view) lives() int {
 }
 
 // unmoved is for how long the process manager has said the same of the application, as far as was seen: the same state,
-// the same count of restarts and the same process.
+// the same count of restarts and the same process. A manager that has just come into being says something new.
 func (v *view) unmoved() time.Duration {
 	var since v1alpha1.Instant
 	list := v.sinceRecovery()
 	for n := len(list) - 1; n >= 0; n-- {
 		p, ok := facts.Of[facts.Process](&list[n], v1alpha1.CheckProcess)
-		if !ok || p.State != v.process.State || p.Restarts() != v.process.Restarts() || p.Life != v.process.Life {
+		if !ok || p.DaemonPID != v.process.DaemonPID || p.Daemon != v.process.Daemon || p.State != v.process.State || p.Restarts() != v.process.Restarts() || p.Life != v.process.Life {
 			break
 		}
 		since = list[n].At
