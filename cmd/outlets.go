@@ -26,6 +26,7 @@ type outlets struct {
 	logPath  string // of the log file; empty where there is none
 	monitor  *monitor.Monitor
 	alerts   *alert.Dispatcher
+	joint    *joint // in front of alerts
 	watchdog *watchdog
 	passes   chan lastPass
 	writing  sync.WaitGroup
@@ -64,6 +65,7 @@ func newOutlets(g *globals, dir string, flags runFlags) (*outlets, error) {
 		Report: o.report, Log: o.log(), Host: host,
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- jitter needs no secrecy
 	})
+	o.joint = newJoint(g.clock, o.alerts.Joined)
 	o.writing.Go(o.writePasses)
 	return o, nil
 }
@@ -79,6 +81,7 @@ func (o *outlets) close() {
 		defer cancel()
 		return end(ctx)
 	}
+	o.joint.close()
 	if err := bounded(o.alerts.Close); err != nil {
 		o.log().WithError(err).Warn("not all alerts were delivered")
 	}
@@ -116,6 +119,7 @@ func (o *outlets) sink(app string, journal *state.Journal) *appSink {
 		o.mu.Lock()
 		o.journals[app] = journal
 		o.mu.Unlock()
+		o.joint.supervised(app, true)
 	}
 	return &appSink{outlets: o}
 }
@@ -138,6 +142,7 @@ func (s *appSink) Event(e v1alpha1.Event) {
 	s.report(e)
 	if e.Reason == v1alpha1.ReasonStopped {
 		s.watchdog.forget(e.App)
+		s.joint.supervised(e.App, false)
 	}
 }
 
@@ -151,5 +156,5 @@ func (s *appSink) Alert(app *v1alpha1.App, a v1alpha1.Alert) {
 		}
 	}
 	s.monitor.Alert(app, a)
-	s.alerts.Alert(app, a)
+	s.joint.alert(app, a)
 }

@@ -92,9 +92,15 @@ type channel struct {
 type delivery struct {
 	alert   v1alpha1.Alert
 	body    []byte
-	app     string
-	uid     types.UID
+	of      []subject
 	timeout time.Duration
+}
+
+// subject is an App that an alert is about.
+type subject struct {
+	app      string
+	uid      types.UID
+	incident int64
 }
 
 // New makes a Dispatcher. Close it.
@@ -120,35 +126,47 @@ func (d *Dispatcher) Event(v1alpha1.Event) {}
 
 // Alert queues an alert for every channel of the App, and returns at once. A channel that stands twice in the spec is told
 // once.
-func (d *Dispatcher) Alert(app *v1alpha1.App, alert v1alpha1.Alert) {
-	if len(app.Spec.Alerts) == 0 {
-		return
-	}
-	if alert.Host == "" {
-		alert.Host = d.options.Host
-	}
-	alert.Evidence, alert.Next = slices.Clone(alert.Evidence), slices.Clone(alert.Next)
-	body := encode(&alert)
+func (d *Dispatcher) Alert(app *v1alpha1.App, alert v1alpha1.Alert) { d.Joined([]Item{{app, alert}}) }
+
+// Joined queues alerts of several Apps about one fault that they share, as one alert to each channel. A channel is told of
+// those Apps that name it, and of no others.
+func (d *Dispatcher) Joined(items []Item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return
 	}
 	seen := map[string]bool{}
-	for _, spec := range app.Spec.Alerts {
-		key := keyOf(app.Name, spec)
-		if seen[key] {
-			continue
+	for n, first := range items {
+		for _, spec := range first.App.Spec.Alerts {
+			if key := keyOf("", spec); !seen[key] {
+				seen[key] = true
+				d.enqueue(keyOf(first.App.Name, spec), spec, d.delivery(spec, items[n:]))
+			}
 		}
-		seen[key] = true
-		timeout := spec.Timeout.Duration
-		if timeout <= 0 {
-			timeout = v1alpha1.DefaultTimeout
-		}
-		d.enqueue(key, spec, &delivery{
-			alert: alert, body: body, timeout: timeout, app: app.Name, uid: app.UID,
-		})
 	}
+}
+
+// delivery is what one channel is told of those items whose Apps name it.
+func (d *Dispatcher) delivery(spec v1alpha1.AlertSpec, items []Item) *delivery {
+	key := keyOf("", spec)
+	theirs := slices.DeleteFunc(slices.Clone(items), func(i Item) bool {
+		return !slices.ContainsFunc(i.App.Spec.Alerts, func(s v1alpha1.AlertSpec) bool { return keyOf("", s) == key })
+	})
+	alert := join(theirs)
+	if alert.Host == "" {
+		alert.Host = d.options.Host
+	}
+	alert.Evidence, alert.Next = slices.Clone(alert.Evidence), slices.Clone(alert.Next)
+	timeout := spec.Timeout.Duration
+	if timeout <= 0 {
+		timeout = v1alpha1.DefaultTimeout
+	}
+	what := &delivery{alert: alert, body: encode(&alert), timeout: timeout}
+	for _, i := range theirs {
+		what.of = append(what.of, subject{i.App.Name, i.App.UID, i.Alert.Incident})
+	}
+	return what
 }
 
 // Dropped is how many alerts were dropped because a queue was full.
@@ -236,7 +254,7 @@ func (d *Dispatcher) work(c *channel) {
 // sayDropped tells that alerts were dropped. The worker says it, not the caller, who must not wait for a log either.
 func (d *Dispatcher) sayDropped(c *channel, next *delivery, dropped int) {
 	d.options.Log.WithFields(logrus.Fields{
-		"app": next.app, "channel": c.sender.name(), "dropped": dropped,
+		"app": next.alert.App, "channel": c.sender.name(), "dropped": dropped,
 	}).Warn("alerts dropped")
 	d.report(next, v1alpha1.EventWarning, v1alpha1.ReasonAlertFailed, 0, fmt.Sprintf(
 		"%d alerts were dropped, the oldest first: %s did not take them, and %d were waiting", dropped, c.sender.name(), queueSize))
@@ -315,10 +333,12 @@ func (d *Dispatcher) isClosing() bool {
 }
 
 func (d *Dispatcher) report(what *delivery, kind, reason string, took time.Duration, message string) {
-	d.options.Report(v1alpha1.Event{
-		Time: metav1.NowMicro(), Type: kind, Reason: reason, Message: message, App: what.app, UID: what.uid,
-		Incident: what.alert.Incident, Phase: what.alert.Phase, Blame: what.alert.Blame, Took: metav1.Duration{Duration: took},
-	})
+	for _, of := range what.of {
+		d.options.Report(v1alpha1.Event{
+			Time: metav1.NowMicro(), Type: kind, Reason: reason, Message: message, App: of.app, UID: of.uid,
+			Incident: of.incident, Phase: what.alert.Phase, Blame: what.alert.Blame, Took: metav1.Duration{Duration: took},
+		})
+	}
 }
 
 func keyOf(app string, spec v1alpha1.AlertSpec) string {

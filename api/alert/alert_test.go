@@ -238,7 +238,7 @@ func TestTheSameReceiverOfTwoAppsHasTwoQueues(t *testing.T) {
 		r := newReports()
 		d := dispatcher(t, r)
 		f := &fake{answer: func(ctx context.Context, try int, d *delivery) error {
-			if d.app == "bbyatch" {
+			if d.of[0].app == "bbyatch" {
 				return hang(ctx, try, d)
 			}
 			return nil

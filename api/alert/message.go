@@ -33,7 +33,11 @@ func encode(alert *v1alpha1.Alert) []byte {
 // Summary says an alert in one paragraph.
 func Summary(alert *v1alpha1.Alert) string {
 	var b strings.Builder
-	b.WriteString(alert.App)
+	if len(alert.Apps) > 0 {
+		b.WriteString(strings.Join(alert.Apps, ", "))
+	} else {
+		b.WriteString(alert.App)
+	}
 	if alert.Host != "" {
 		fmt.Fprintf(&b, " on %s", alert.Host)
 	}

@@ -65,6 +65,7 @@ func environment(d *delivery) []string {
 	}
 	for _, v := range [...]struct{ name, value string }{
 		{"APP", a.App},
+		{"APPS", strings.Join(orAlone(a.Apps, a.App), " ")},
 		{"HOST", a.Host},
 		{"KIND", string(a.Kind)},
 		{"PHASE", string(a.Phase)},
@@ -141,6 +142,13 @@ func withoutPath(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+func orAlone(list []string, one string) []string {
+	if len(list) == 0 {
+		return []string{one}
+	}
+	return list
 }
 
 func orElse(s, otherwise string) string {

@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,14 +25,24 @@ type schema struct {
 	Properties  map[string]schema `json:"properties"`
 	Items       *schema           `json:"items"`
 	Required    []string          `json:"required"`
-	Any         []struct {
+	Minimum     *json.Number      `json:"minimum"`
+	Maximum     *json.Number      `json:"maximum"`
+	MinLength   *int              `json:"minLength"`
+	MaxLength   *int              `json:"maxLength"`
+	MinItems    *int              `json:"minItems"`
+	MaxItems    *int              `json:"maxItems"`
+	Pattern     string            `json:"pattern"`
+	Rules       []struct {
+		Message string `json:"message"`
+	} `json:"x-kubernetes-validations"`
+	Any []struct {
 		Type string `json:"type"`
 	} `json:"anyOf"`
 }
 
 const docsHead = `# Every field of the desired-state file
 
-This page is made from the types (` + "`go test ./api/v1alpha1 -update`" + `). A smallest file is name, directory and runtime; everything
+This page is made from the types by ` + "`hack/generate`" + `. A smallest file is name, directory and runtime; everything
 else has a default. Durations are written as ` + "`90s`, `5m`, `1h30m`" + `, amounts of memory as ` + "`100Mi`" + `. Unknown and doubled keys, wrong
 types and wrong letter case are refused, with file, line and column; ` + "`evenkeel validate -f FILE`" + ` tells all mistakes at once.
 
@@ -52,8 +64,8 @@ spec:
   alerts:   [{exec: [/usr/local/bin/tell-me]}]
 ` + "```" + `
 
-| field | type | what it is |
-| --- | --- | --- |
+| field | type | default | what is allowed | what it is |
+| --- | --- | --- | --- | --- |
 `
 
 // TestDocumentationHoldsEveryField keeps docs/desired-state.md the same as the types.
@@ -85,7 +97,7 @@ func TestDocumentationHoldsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(have) != b.String() {
-		t.Fatalf("%s is not what the types say; run: go test ./api/v1alpha1 -update", path)
+		t.Fatalf("%s is not what the types say; run: hack/generate", path)
 	}
 }
 
@@ -97,25 +109,11 @@ func fields(b *strings.Builder, path string, s schema) {
 	slices.Sort(names)
 	for _, name := range names {
 		p := s.Properties[name]
-		kind := p.Type
-		if len(p.Any) > 0 {
-			kind = "amount"
-		}
-		if p.Items != nil {
-			kind = "list of " + p.Items.Type
-		}
-		if len(p.Enum) > 0 {
-			kind = strings.Join(p.Enum, " or ")
-		}
-		text := strings.ReplaceAll(strings.ReplaceAll(p.Description, "\n", " "), "|", "\\|")
-		text = strings.TrimSpace(text)
+		text, standard := description(p)
 		if slices.Contains(s.Required, name) {
-			text += " **Required.**"
+			standard = "**required**"
 		}
-		if len(p.Default) > 0 && !strings.Contains(text, "Default") {
-			text += fmt.Sprintf(" Default %s.", strings.Trim(string(p.Default), `"`))
-		}
-		fmt.Fprintf(b, "| `%s.%s` | %s | %s |\n", path, name, kind, text)
+		fmt.Fprintf(b, "| `%s.%s` | %s | %s | %s | %s |\n", path, name, kindOf(p), cell(standard), cell(allowed(p)), cell(text))
 		switch {
 		case p.Items != nil && len(p.Items.Properties) > 0:
 			fields(b, path+"."+name+"[]", *p.Items)
@@ -123,4 +121,86 @@ func fields(b *strings.Builder, path string, s schema) {
 			fields(b, path+"."+name, p)
 		}
 	}
+}
+
+// durations is the pattern that controller-gen gives a duration.
+const durations = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+
+func cell(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", "\\|")
+}
+
+func kindOf(s schema) string {
+	switch {
+	case len(s.Any) > 0:
+		return "amount"
+	case s.Items != nil:
+		return "list of " + kindOf(*s.Items)
+	case s.Pattern == durations:
+		return "duration"
+	}
+	return s.Type
+}
+
+// inProse is a default that the doc comment tells, because it follows from something else or is filled in later.
+var inProse = regexp.MustCompile(`(?:^| )Default:? (.+?)\.(?: |$)`)
+
+// description is the doc comment without its default, and that.
+func description(s schema) (text, standard string) {
+	text = strings.Join(strings.Fields(s.Description), " ")
+	if m := inProse.FindStringSubmatchIndex(text); m != nil {
+		standard = text[m[2]:m[3]]
+		text = strings.TrimSpace(text[:m[0]] + " " + text[m[1]:])
+	}
+	if len(s.Default) > 0 && standard == "" && string(s.Default) != "{}" {
+		standard = strings.Trim(string(s.Default), `"`)
+	}
+	return text, standard
+}
+
+// allowed is what the schema itself refuses to go beyond; what Go checks besides stands in the doc comments.
+func allowed(s schema) string {
+	var list []string
+	if len(s.Enum) > 0 {
+		list = append(list, strings.Join(s.Enum, " or "))
+	}
+	between := func(what string, least, most fmt.Stringer) {
+		switch {
+		case least != nil && most != nil:
+			list = append(list, fmt.Sprintf("%s to %s%s", least, most, what))
+		case least != nil:
+			list = append(list, fmt.Sprintf("at least %s%s", least, what))
+		case most != nil:
+			list = append(list, fmt.Sprintf("at most %s%s", most, what))
+		}
+	}
+	between("", number(s.Minimum), number(s.Maximum))
+	between(" characters", count(s.MinLength), count(s.MaxLength))
+	between(" entries", count(s.MinItems), count(s.MaxItems))
+	if s.Pattern != "" && kindOf(s) != "duration" && kindOf(s) != "amount" {
+		list = append(list, "matches `"+s.Pattern+"`")
+	}
+	for _, r := range s.Rules {
+		list = append(list, r.Message)
+	}
+	if s.Items != nil {
+		if each := allowed(*s.Items); each != "" && len(s.Items.Properties) == 0 {
+			list = append(list, "each "+each)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+func number(n *json.Number) fmt.Stringer {
+	if n == nil {
+		return nil
+	}
+	return n
+}
+
+func count(n *int) fmt.Stringer {
+	if n == nil {
+		return nil
+	}
+	return json.Number(strconv.Itoa(*n))
 }

@@ -97,10 +97,13 @@ type Alert struct {
 	Time metav1.MicroTime `json:"time"`
 	// Kind says what it is about.
 	Kind AlertKind `json:"kind"`
-	// App, Host and Incident say where.
-	App      string `json:"app"`
-	Host     string `json:"host,omitempty"`
-	Incident int64  `json:"incident,omitempty"`
+	// App, Host and Incident say where. Apps are all that share the fault, where several told of it at once; then App is
+	// the first of them.
+	App string `json:"app"`
+	// +listType=atomic
+	Apps     []string `json:"apps,omitempty"`
+	Host     string   `json:"host,omitempty"`
+	Incident int64    `json:"incident,omitempty"`
 	// Phase is the phase at that time; Blame and Reason say who is to blame, and for what.
 	Phase  Phase  `json:"phase"`
 	Blame  Blame  `json:"blame,omitempty"`

@@ -14,6 +14,11 @@ import (
 func (in *Alert) DeepCopyInto(out *Alert) {
 	*out = *in
 	in.Time.DeepCopyInto(&out.Time)
+	if in.Apps != nil {
+		in, out := &in.Apps, &out.Apps
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Evidence != nil {
 		in, out := &in.Evidence, &out.Evidence
 		*out = make([]string, len(*in))

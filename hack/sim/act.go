@@ -148,8 +148,11 @@ func (h *hands) start(app *v1alpha1.App, step pass.Step, after ending) {
 		}
 	}
 	switch {
-	case !w.pm2.up:
+	case !w.pm2.up && w.pm2.lost:
 		after(50*time.Millisecond, v1alpha1.StepFailed, "it could not be started: no PM2 daemon runs")
+	case !w.pm2.up:
+		w.resurrect()
+		after(2*time.Second, v1alpha1.StepDone, "PM2's daemon was brought back by pm2 resurrect")
 	case w.pm2.hung || w.env.starved:
 		after(10*time.Second, v1alpha1.StepFailed, "it could not be started: PM2 did not answer in time")
 	case !w.pm2.listed && app.Spec.Runtime.PM2.Start == "":

@@ -268,16 +268,10 @@ func deployBegins(s *sim, _ *Entry) {
 // addRuntime are PM2's own faults.
 func addRuntime() {
 	addFlag(kind{name: "pm2-hangs", whose: foreign, least: time.Minute, most: time.Hour, expect: nothing}, func(w *world) *bool { return &w.pm2.hung })
+	add(kind{name: "pm2-killed", whose: own, expect: mended, begin: func(s *sim, _ *Entry) { s.w.killDaemon() }})
 	add(kind{name: "pm2-gone", whose: foreign, expect: held, blame: "Runtime", least: 10 * time.Minute, most: 3 * time.Hour,
-		begin: func(s *sim, _ *Entry) {
-			p := &s.w.pm2
-			p.up = false
-			p.plan++
-			if s.w.app != nil {
-				s.w.die(s.w.app, "PM2's daemon was killed")
-			}
-			s.w.note("")
-		}, end: func(s *sim, _ *Entry) { s.w.resurrect() }})
+		begin: func(s *sim, _ *Entry) { s.w.pm2.lost = true; s.w.killDaemon() },
+		end:   func(s *sim, _ *Entry) { s.w.resurrect() }})
 	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, _ *Entry) {
 		p := &s.w.pm2
 		if !p.up {

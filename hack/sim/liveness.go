@@ -156,7 +156,7 @@ func (s *sim) clear() bool {
 	e, c, p := &w.env, &w.cond, &w.pm2
 	return !e.proxy && !e.proxyBad && !e.dns && !e.cert && !e.network && !e.noEnv && !e.hog && !e.starved && !e.blind && !e.deploying &&
 		!e.flaky && !c.hangs && !c.errors && c.diesIn == 0 && !c.noBuild && !c.dbErrors && c.starts < time.Minute &&
-		w.strange == nil && p.up && !p.hung && (p.listed || s.desired.Spec.Runtime.PM2.Start != "") && !s.under("killed-often", "exit-for-good") && !s.off
+		w.strange == nil && (p.up || !p.lost) && !p.hung && (p.listed || s.desired.Spec.Runtime.PM2.Start != "") && !s.under("killed-often", "exit-for-good") && !s.off
 }
 
 // good: where nothing is wrong, evenkeel is in Healthy within the cooldown and a little, or in Failed for a reason.

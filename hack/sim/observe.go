@@ -199,6 +199,13 @@ func (e *eyes) process(l *look) v1alpha1.CheckResult {
 		return result(metav1.ConditionUnknown, "CouldNotAsk", "PM2 could not be asked: it did not answer in time", f)
 	}
 	if !p.up {
+		f.State, f.Leftover = string(runtime.Missing), true
+		if !p.lost {
+			f.Revival = "pm2 resurrect"
+		}
+		if p.standing {
+			f.StopOrdered, f.StopOrderedFor = e.stopOrdered(l)
+		}
 		return result(metav1.ConditionFalse, "NoDaemon", "no PM2 daemon runs", f)
 	}
 	if r := l.app.Status.Learned; r == nil || l.life == nil || l.age <= 10*time.Minute {

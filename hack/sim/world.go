@@ -38,6 +38,7 @@ type exit struct {
 // pm2 is the process manager.
 type pm2 struct {
 	up, hung  bool
+	lost      bool // gone, it cannot be brought back by evenkeel
 	listed    bool
 	state     runtime.State
 	lying     bool // it says online, and its process is dead
@@ -346,7 +347,7 @@ func (w *world) shutDown() {
 		w.onDeath(l, "reboot")
 	}
 	p := &w.pm2
-	p.up, p.hung = false, false
+	p.up, p.hung, p.lost = false, false, false
 	p.plan++
 	w.orphan, w.strange = nil, nil
 	w.env.hog, w.env.leak, w.env.starved, w.env.deploying, w.env.blind = false, false, false, false, false
@@ -368,12 +369,22 @@ func (w *world) resurrect() {
 	if p.up {
 		return
 	}
-	p.up, p.hung, p.young, p.restarts, p.listed = true, false, 0, 0, true
+	p.up, p.hung, p.lost, p.young, p.restarts, p.listed = true, false, false, 0, 0, true
 	p.exits, p.standing, p.byKeeper = nil, false, false
 	if w.app == nil {
 		w.spawn()
 	}
 	w.note("pm2 is back")
+}
+
+// killDaemon kills PM2 itself, and with it the application.
+func (w *world) killDaemon() {
+	w.pm2.up = false
+	w.pm2.plan++
+	if w.app != nil {
+		w.die(w.app, "PM2's daemon was killed")
+	}
+	w.note("PM2's daemon is killed")
 }
 
 // signs are the known signs in the application's error log.

@@ -148,7 +148,7 @@ func marks(app *v1alpha1.App, l *look) []string {
 			list = append(list, m)
 		}
 	}
-	return list
+	return append(list, l.snapshot.Daemon.Revival.Marks...)
 }
 
 // Marked tells whether a process was born with this PM2_HOME and one of these marks in its environment.

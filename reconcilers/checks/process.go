@@ -39,7 +39,7 @@ func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
 	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: l.tookRuntime}}
 	switch {
 	case errors.Is(l.snapshotErr, runtime.ErrNoDaemon):
-		f.Daemon = false
+		f.Daemon, f.Leftover, f.Revival, f.NoRevival = false, s.Daemon.Leftover, s.Daemon.Revival.How, s.Daemon.Revival.Why
 		r.Status, r.Reason = metav1.ConditionFalse, "NoDaemon"
 		r.Message = "no PM2 daemon runs in " + s.Daemon.Home
 	case l.snapshotErr != nil && runtime.CouldNotAsk(l.snapshotErr):
@@ -121,13 +121,20 @@ func comesAndGoes(h *runtime.History, age time.Duration) bool {
 }
 
 // noteStop tells whether the application is stopped because somebody else had it stopped: a stop that no recovery of ours
-// explains.
+// explains. Where the process manager itself is gone, having ended it counts as having stopped the application; but what a
+// reboot has ended was to come back.
 func noteStop(l *look, f *facts.Process) {
+	const slack = 2 * time.Second // the notes tell whole seconds
+	gone := errors.Is(l.snapshotErr, runtime.ErrNoDaemon)
 	stop := l.history.LastStop
-	if stop == nil || !stop.Standing || stop.At.IsZero() || stop.Cause != runtime.CauseOrder {
+	switch {
+	case stop == nil || !stop.Standing || stop.At.IsZero():
+		return
+	case stop.Cause != runtime.CauseOrder && !(gone && stop.Cause == runtime.CauseDaemon):
+		return
+	case gone && stop.At.Before(l.now.Wall.Add(-l.now.Boot.Duration-slack)):
 		return
 	}
-	const slack = 2 * time.Second // the notes tell whole seconds
 	if rec := l.app.Status.Recovery; rec != nil {
 		after := !stop.At.Before(rec.StartedAt.Wall.Add(-slack))
 		before := rec.FinishedAt == nil || !stop.At.After(rec.FinishedAt.Wall.Add(slack))

@@ -20,6 +20,11 @@ type Process struct {
 	// Daemon says that the process manager runs; DaemonPID is its process.
 	Daemon    bool `json:"daemon"`
 	DaemonPID int  `json:"daemonPID,omitempty"`
+	// Leftover says that the process manager left its socket behind: it was killed. Revival is how it can be brought back,
+	// with the application; NoRevival why it cannot. They are set only where it does not run.
+	Leftover  bool   `json:"leftover,omitempty"`
+	Revival   string `json:"revival,omitempty"`
+	NoRevival string `json:"noRevival,omitempty"`
 	// State sums the rows up, in the words of package runtime.
 	State string `json:"state"`
 	// Rows are the process manager's entries of that name.

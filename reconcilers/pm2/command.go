@@ -19,16 +19,36 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
-// command runs `pm2`. It is made only for a daemon that has just taken a call.
+// command runs `pm2`. It is made for a daemon that has just taken a call, and for bringing one back.
 type command struct {
 	m      *Manager
 	home   *home
 	spec   *v1alpha1.PM2Runtime
 	daemon runtime.Daemon
 	dir    string
+	// revives says that it is to bring a daemon into being: like behaves what it has to be like, and scope is put in front
+	// of it, where that daemon would be born into our own service.
+	revives bool
+	like    manners
+	scope   []string
+}
+
+// manners are what one has to know of a daemon to run another one like it: its way to node, and how it names things.
+type manners struct {
+	vars map[string]string
+	exe  string
+	path []string // further folders
+}
+
+func (m *Manager) mannersOf(id procfs.Identity) manners {
+	var d manners
+	d.vars, _ = m.fs.Environ(id, "PATH", "LANG", "LC_ALL", "TZ", "SHELL")
+	d.exe, _ = m.fs.Exe(id)
+	return d
 }
 
 const (
@@ -55,7 +75,8 @@ func (c *command) exec(ctx context.Context, limit int, extra []string, args ...s
 		return nil, err
 	}
 	defer func() { <-c.home.commanding }()
-	cmd := exec.CommandContext(ctx, argv[0], append(argv[1:], args...)...)
+	argv = append(append(slices.Clone(c.scope), argv...), args...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(env.list(), extra...)
 	cmd.Dir = c.dir
 	if cmd.Dir == "" {
@@ -75,7 +96,7 @@ func (c *command) exec(ctx context.Context, limit int, extra []string, args ...s
 	switch {
 	case err != nil && ctx.Err() != nil:
 		failed.Err = timeoutOr(ctx)
-	case bytes.Contains(out.b.Bytes()[:min(out.b.Len(), 16<<10)], spawning):
+	case !c.revives && bytes.Contains(out.b.Bytes()[:min(out.b.Len(), 16<<10)], spawning):
 		failed.Err = runtime.ErrNoDaemon
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), failed.Code == 126, failed.Code == 127:
 		failed.Err = fmt.Errorf("%w: %w", runtime.ErrNoCommand, err)
@@ -151,11 +172,16 @@ func (c *command) environment() environment {
 		}
 	}
 	// The daemon's own way to node is the one that works: it was started by the shell in which the operator uses pm2.
-	theirs, _ := c.m.fs.Environ(c.daemon.Identity, "PATH", "LANG", "LC_ALL", "TZ", "SHELL")
-	add(filepath.SplitList(theirs["PATH"])...)
-	if exe, err := c.m.fs.Exe(c.daemon.Identity); err == nil && filepath.Base(exe) == "node" {
-		add(filepath.Dir(exe))
+	like := c.like
+	if !c.revives {
+		like = c.m.mannersOf(c.daemon.Identity)
 	}
+	theirs := like.vars
+	add(filepath.SplitList(theirs["PATH"])...)
+	if filepath.Base(like.exe) == "node" {
+		add(filepath.Dir(like.exe))
+	}
+	add(like.path...)
 	if len(c.spec.Command) > 0 {
 		add(filepath.Dir(c.spec.Command[0]))
 	}
@@ -188,7 +214,7 @@ func (c *command) user() *user.User {
 // credential makes the command run as the daemon's user, where that is another one and we are root: an ecosystem file is
 // a program of that user's, and what the command writes into PM2_HOME must stay that user's.
 func (c *command) credential() *syscall.Credential {
-	if os.Geteuid() != 0 || c.daemon.UID == 0 {
+	if os.Geteuid() != 0 || c.daemon.UID == 0 || len(c.scope) > 0 { // only root may make the scope; it steps down itself
 		return nil
 	}
 	cred := &syscall.Credential{Uid: c.daemon.UID, Gid: c.daemon.UID}

@@ -18,12 +18,12 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
-// everything asks and orders, and expects that PM2 is not there, each time, and is not there afterwards.
+// everything asks and orders, and expects that PM2 is not there, each time, and is not there afterwards: nothing was saved,
+// and nothing says how to start.
 func everything(t *testing.T, w *world, home string) runtime.Daemon {
 	t.Helper()
 	app := w.app("web")
 	app.Spec.Runtime.PM2.Home = home
-	app.Spec.Runtime.PM2.Start = "web.js"
 	s, err := w.m.Look(t.Context(), app)
 	_, errStop := w.m.Stop(t.Context(), app, time.Second)
 	_, errStart := w.m.Start(t.Context(), app, v1alpha1.Instant{})
@@ -93,6 +93,10 @@ func TestDaemonHangsDiesAndIsBack(t *testing.T) {
 	// Killed hard, its app ends itself, and the socket is left over.
 	w.signal(d.Identity, syscall.SIGKILL)
 	w.gone(d.Identity)
+	eventually(t, "its last thread has let go of the socket", func() bool {
+		s, _ := w.m.Look(t.Context(), w.app("web"))
+		return s.Daemon.Leftover
+	})
 	if left := everything(t, w, w.home); !left.Leftover {
 		t.Errorf("daemon %+v", left)
 	}

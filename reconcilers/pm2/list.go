@@ -59,6 +59,7 @@ func (m *Manager) overSocket(ctx context.Context, h *home) (answer, error) {
 			return answer{daemon: d}, err
 		}
 		h.conn = c
+		h.last = m.mannersOf(c.daemon.Identity)
 	}
 	rows, err := lister(h.conn).list(ctx)
 	a := answer{daemon: h.conn.daemon, foreign: h.conn.foreign, via: "socket", rows: rows}

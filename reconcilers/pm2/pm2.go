@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -27,6 +28,7 @@ type Manager struct {
 	fs     procfs.FS
 	getenv func(string) string
 	call   time.Duration
+	system system
 
 	mu    sync.Mutex
 	homes map[string]*home
@@ -48,7 +50,7 @@ func WithCallTimeout(d time.Duration) Option { return func(m *Manager) { m.call 
 
 // New makes a Manager. It connects to nothing before it is asked.
 func New(options ...Option) *Manager {
-	m := &Manager{fs: procfs.Default(), getenv: os.Getenv, call: callTimeout, homes: map[string]*home{}}
+	m := &Manager{fs: procfs.Default(), getenv: os.Getenv, call: callTimeout, system: machine, homes: map[string]*home{}}
 	for _, o := range options {
 		o(m)
 	}
@@ -106,6 +108,10 @@ type home struct {
 	conn   *conn
 	// commanding is held by who runs a `pm2` command: one at a time.
 	commanding chan struct{}
+	// last is what was seen of the daemon that was met last, guarded by asking.
+	last manners
+	// refused says that we may not start PM2's own service: it was tried.
+	refused atomic.Bool
 }
 
 func (m *Manager) open(app *v1alpha1.App) (*home, *v1alpha1.PM2Runtime, error) {
@@ -174,6 +180,9 @@ func (m *Manager) look(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime) 
 		if err != nil {
 			if s.Daemon.Why == "" {
 				s.Daemon.Why = err.Error()
+			}
+			if errors.Is(err, runtime.ErrNoDaemon) {
+				s.Daemon.Revival = m.plan(h, spec).tell()
 			}
 			return s, err
 		}

@@ -21,6 +21,8 @@ const startTimeout = 60 * time.Second
 
 // Start starts the application. See [runtime.Runtime].
 //
+// A daemon that is gone is brought back first (see revive.go), and what it brings with it is left alone if it runs.
+//
 // A row that PM2 lists is restarted as it stands, with the environment it has. PM2 refuses that while the row is being
 // stopped or waits for its own restart, and loses the row's cron schedule over it; so the one is waited for, and the
 // other stopped first. Where PM2 lists no such row, spec.runtime.pm2.start is handed to `pm2 start`.
@@ -44,8 +46,14 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 	var last error
 	started := map[string]bool{}
 	waiting := "" // for what, as of the last look
+	var back revived
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		snap, err := m.look(ctx, h, spec)
+		if errors.Is(err, runtime.ErrNoDaemon) && back.how == "" {
+			if back, err = m.revive(ctx, h, app, spec); err == nil {
+				continue
+			}
+		}
 		switch {
 		case err != nil && waiting != "" && ctx.Err() != nil:
 			// The time ran out in the middle of a question; what was waited for is what the caller wants to know.
@@ -53,8 +61,13 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 		case err != nil:
 			return runtime.StartResult{}, with(err, last)
 		}
+		if len(snap.Processes) == 0 && back.expects() && pause(ctx, poll) {
+			continue
+		}
 		if len(snap.Processes) == 0 {
-			return m.create(ctx, h, app, spec, snap.Daemon)
+			r, err := m.create(ctx, h, app, spec, snap.Daemon)
+			r.Message = back.with(r.Message)
+			return r, err
 		}
 		waiting = ""
 		for i := range snap.Processes {
@@ -84,14 +97,20 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 			}
 		}
 		switch {
+		case waiting == "" && back.how != "" && len(started) == 0:
+			r := runtime.StartResult{How: runtime.Revived, Message: back.how}
+			for i := range snap.Processes {
+				r.IDs = append(r.IDs, snap.Processes[i].ID)
+			}
+			return r, nil
 		case waiting == "" && len(started) == 0:
 			return runtime.StartResult{How: runtime.AlreadyRunning, Message: "it runs already"}, nil
 		case waiting == "":
 			r := runtime.StartResult{How: runtime.Restarted, IDs: keys(snap.Processes, started)}
-			r.Message = fmt.Sprintf("PM2 was told to start %s (%s)", spec.Process, strings.Join(r.IDs, ", "))
+			r.Message = back.with(fmt.Sprintf("PM2 was told to start %s (%s)", spec.Process, strings.Join(r.IDs, ", ")))
 			return r, nil
 		case errors.Is(last, runtime.ErrNoDaemon):
-			return runtime.StartResult{}, last
+			// It has died under our hands; the next look brings it back.
 		}
 		if !pause(ctx, poll) {
 			return runtime.StartResult{IDs: keys(snap.Processes, started)}, busy(ctx, waiting, last)

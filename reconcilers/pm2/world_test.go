@@ -138,7 +138,7 @@ func (w *world) daemons() []procfs.Process {
 	var found []procfs.Process
 	for _, p := range all {
 		args, _ := fs.Cmdline(p.Identity)
-		if strings.Contains(strings.Join(args, " "), "God Daemon ("+w.home+")") {
+		if p.Alive() && strings.Contains(strings.Join(args, " "), "God Daemon ("+w.home+")") {
 			found = append(found, p)
 		}
 	}

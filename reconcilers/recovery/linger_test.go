@@ -3,6 +3,7 @@ package recovery
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -112,6 +113,26 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		if !alive(t, id) {
 			t.Errorf("%s was ended", name)
 		}
+	}
+}
+
+func TestWithoutADaemonOrphansAreEndedWhereItCanBeBroughtBack(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
+	ours, theirs := child(t, "node server.js", marked("ours")...), child(t, "node server.js", marked("theirs")...)
+	rt := &fakeRuntime{err: fmt.Errorf("look: %w", runtime.ErrNoDaemon), snapshot: runtime.Snapshot{Daemon: runtime.Daemon{Home: home}}}
+	h := &Hands{FS: procfs.Default(), Runtime: rt}
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{Marks: []string{"ours"}}}
+	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepFailed || !alive(t, ours) {
+		t.Errorf("what nothing could replace: %s: %s, lives: %t", out.StepOutcome, out.message, alive(t, ours))
+	}
+	rt.snapshot.Daemon.Revival = runtime.Revival{How: "pm2 resurrect", Marks: []string{"ours"}}
+	step.Learned.Marks = nil // what was saved is proof enough
+	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepDone || alive(t, ours) {
+		t.Errorf("what can be replaced: %s: %s", out.StepOutcome, out.message)
+	}
+	if !alive(t, theirs) {
+		t.Error("another application's process was ended")
 	}
 }
 

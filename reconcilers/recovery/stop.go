@@ -113,7 +113,9 @@ func (h *Hands) end(ctx context.Context, app *v1alpha1.App, step pass.Step, list
 // those that have a proof and are left alone all the same, because they are on the list of what is never touched.
 func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step) (left []procfs.Process, refused []string, err error) {
 	snapshot, err := h.Runtime.Look(ctx, app)
-	if err != nil && !errors.Is(err, runtime.ErrNotListed) {
+	// A manager that does not run has no live ones; but where it cannot be brought back either, it is as below.
+	revivable := errors.Is(err, runtime.ErrNoDaemon) && snapshot.Daemon.Revival.How != ""
+	if err != nil && !errors.Is(err, runtime.ErrNotListed) && !revivable {
 		// Who lives by right cannot be told now, and without its manager nothing could be started in the place of what is
 		// ended: perhaps it is the only copy that still serves.
 		return nil, nil, fmt.Errorf("nothing is ended without the process manager's word: %w", err)
@@ -127,7 +129,7 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	kin := slices.Clone(h.families[family(app, step)])
 	h.mu.Unlock()
 	home := snapshot.Daemon.Home
-	marks := slices.Clone(step.Learned.Marks)
+	marks := append(slices.Clone(step.Learned.Marks), snapshot.Daemon.Revival.Marks...)
 	for n := range snapshot.Processes {
 		marks = append(marks, snapshot.Processes[n].Mark)
 	}

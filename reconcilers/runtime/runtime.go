@@ -22,7 +22,8 @@ type Runtime interface {
 	Stop(ctx context.Context, app *v1alpha1.App, timeout time.Duration) (StopResult, error)
 	// Start tells the manager to start the application. What runs and was born at or after since is left alone; what runs
 	// and is older is restarted; with a zero since everything that runs is left alone. Success means that the order was
-	// accepted and nothing more: whoever wants to know looks.
+	// accepted and nothing more: whoever wants to know looks. A manager that does not run is brought back first, if it can
+	// be ([Daemon].Revival); it never lives in our cgroup where that is a service's, and never dies with us.
 	Start(ctx context.Context, app *v1alpha1.App, since v1alpha1.Instant) (StartResult, error)
 	// Exits tells from the manager's own notes how the application's processes ended at or after since, and who last
 	// stopped it. It needs no running manager.
@@ -143,6 +144,17 @@ type Daemon struct {
 	Leftover bool
 	// Why says in a sentence why it could not be asked.
 	Why string
+	// Revival says how it could be brought back. It is set only where it does not run.
+	Revival Revival
+}
+
+// Revival is how a process manager that does not run could be brought back, with the application that was asked about.
+type Revival struct {
+	// How says it in a few words; empty where it cannot be done, and then Why says why not, and what would help.
+	How string
+	Why string
+	// Marks are those that the manager's own notes hold for the application: they prove its orphans.
+	Marks []string
 }
 
 // Snapshot is what one look found.
@@ -197,6 +209,8 @@ const (
 	Restarted StartHow = "Restarted"
 	// Created: the manager did not list it, and was given what spec.runtime says to start.
 	Created StartHow = "Created"
+	// Revived: the manager did not run and was brought back, and the application came with it.
+	Revived StartHow = "Revived"
 )
 
 // StartResult says what a start did.

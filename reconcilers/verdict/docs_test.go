@@ -18,7 +18,7 @@ func TestDocumentationHoldsTheTable(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Who is to blame: the table of rules
 
-This page is made from the table itself (` + "`go test ./reconcilers/verdict -update`" + `); ` + "`evenkeel why --rules`" + ` prints it too.
+This page is made from the table itself by ` + "`hack/generate`" + `; ` + "`evenkeel why --rules`" + ` prints it too.
 
 Every pass of the checks ends with one verdict. The rules are asked in this order, and the first one that matches gives it.
 *Recover* may act: after confirmation, cooldown and budget. *Hold* does nothing, costs no attempt, and says why. *Wait* is too
@@ -65,6 +65,6 @@ early to say. A rule marked *certain* needs no further looks; the others count o
 		t.Fatal(err)
 	}
 	if string(have) != want {
-		t.Fatalf("%s is not what the table says; run: go test ./reconcilers/verdict -update", path)
+		t.Fatalf("%s is not what the table says; run: hack/generate", path)
 	}
 }

@@ -17,6 +17,9 @@ const (
 	// settleTime is how long a process that is gone must stay gone before PM2 is taken not to bring it back: its own
 	// restarts pass through "stopped".
 	settleTime = 2 * time.Second
+	// endedTime is the same for a process manager that has ended in good order: it may be on its way to a newer version of
+	// itself, or the machine has just begun.
+	endedTime = 10 * time.Second
 	// crashLives and crashExits make a crash loop: so many lives without one good answer, or so many unplanned exits
 	// within ten minutes.
 	crashLives = 3
@@ -61,13 +64,26 @@ var rules = []Rule{
 		},
 	},
 	{
+		Name: "runtime-going", Sees: "the process manager itself is gone since a moment ago; its own service, or whoever ended it, may be bringing it back",
+		Blame: v1alpha1.BlameRuntime, Reason: "DaemonGoing", Remedy: v1alpha1.RemedyWait, Look: settleTime,
+		match: func(v *view) (string, bool) {
+			wait := endedTime
+			if v.process.Leftover {
+				wait = settleTime
+			}
+			return fmt.Sprintf("no PM2 daemon runs in %s since a moment ago", v.process.Home),
+				v.daemonGone() && v.unmoved() < wait && !v.stopped()
+		},
+	},
+	{
 		Name: "orphan-on-port", Sees: "an earlier process of the application, no longer its runtime's, listens on its port",
 		Blame: v1alpha1.BlamePort, Reason: "OrphanOnPort", Remedy: v1alpha1.RemedyRecover, Own: true,
 		Next: []string{"see who it is: ss -ltnp 'sport = :{port}'"},
 		match: func(v *view) (string, bool) {
 			l, ok := v.port.By(facts.OurOrphan)
-			// Who is the runtime's own is known only where the runtime was asked.
-			if _, ours := v.port.By(facts.Ours); !ok || ours || !v.asked || !v.process.Daemon {
+			// Who is the runtime's own is known only where the runtime was asked; where it is gone, nobody is. But what could not
+			// be replaced is left to serve.
+			if _, ours := v.port.By(facts.Ours); !ok || ours || !v.asked || v.stopped() || v.daemonGone() && v.process.Revival == "" {
 				return "", false
 			}
 			return fmt.Sprintf("port %d is held by an orphan of the application itself: %s", v.port.Port, describe(l)), true
@@ -82,8 +98,9 @@ var rules = []Rule{
 			"set spec.runtime.pm2.home, or run evenkeel as the user who runs the application",
 		},
 		match: func(v *view) (string, bool) {
+			_, orphan := v.port.By(facts.OurOrphan)
 			return fmt.Sprintf("port %d answers, but PM2 in %s does not run %q there", v.port.Port, v.process.Home, v.name()),
-				notRunning(v) && v.answers()
+				notRunning(v) && v.answers() && !orphan
 		},
 	},
 	{
@@ -97,15 +114,44 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "operator-stop", Sees: "somebody had the process stopped, and it was not evenkeel",
+		Name: "operator-stop", Sees: "somebody had the process stopped, or ended its process manager, and it was not evenkeel",
 		Blame: v1alpha1.BlameOperator, Reason: "StoppedByOperator", Remedy: v1alpha1.RemedyHold, Certain: true,
 		AtLimit: "after respectStop (15 min) one plain recovery", Act: true,
 		Next: []string{"start it: pm2 start {name}", "to keep it stopped: evenkeel pause {app} --reason '…'"},
 		match: func(v *view) (string, bool) {
-			return fmt.Sprintf("%q was stopped by hand %s ago", v.name(), v.process.StopOrderedFor.Round(time.Second)),
+			what := fmt.Sprintf("%q was", v.name())
+			if v.daemonGone() {
+				what += ", and PM2 itself is,"
+			}
+			return fmt.Sprintf("%s stopped by hand %s ago", what, v.process.StopOrderedFor.Round(time.Second)),
 				v.stopped() && v.unmoved() >= settleTime
 		},
 		adjust: func(v *view, out *v1alpha1.Verdict) { out.HoldLimit = v.c.App.Spec.Recovery.RespectStop },
+	},
+	{
+		Name: "runtime-gone", Sees: "the process manager itself does not run, and it can be brought back with the application",
+		Blame: v1alpha1.BlameRuntime, Reason: "DaemonGone", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
+		Next: []string{"see why it died: tail {home}/pm2.log; dmesg | tail", "what comes back is what was last saved: pm2 save"},
+		match: func(v *view) (string, bool) {
+			return fmt.Sprintf("no PM2 daemon runs in %s; it can be brought back: %s", v.process.Home, v.process.Revival),
+				v.daemonGone() && v.process.Revival != "" && !v.answers()
+		},
+	},
+	{
+		Name: "runtime-lost", Sees: "the process manager itself does not run, and evenkeel cannot bring it back with the application",
+		Blame: v1alpha1.BlameRuntime, Reason: "DaemonLost", Remedy: v1alpha1.RemedyHold,
+		AtLimit: "no limit: the alert is repeated every hour",
+		Next: []string{
+			"start PM2 as the application's user: pm2 resurrect (or: systemctl start pm2-<user>)",
+			"see its log: {home}/pm2.log", "is this the right home? {home}",
+		},
+		match: func(v *view) (string, bool) {
+			why := ""
+			if v.process.NoRevival != "" {
+				why = ": " + v.process.NoRevival
+			}
+			return fmt.Sprintf("no PM2 daemon runs in %s%s", v.process.Home, why), v.daemonGone()
+		},
 	},
 	{
 		Name: "cache-signature", Sees: "it comes and goes without an answer, and its log names one of the cache folders",
@@ -154,19 +200,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "runtime-gone", Sees: "the process manager itself does not run",
-		Blame: v1alpha1.BlameRuntime, Reason: "DaemonGone", Remedy: v1alpha1.RemedyHold,
-		AtLimit: "no limit: the alert is repeated every hour",
-		Next: []string{
-			"start PM2 as the application's user: pm2 resurrect (or: systemctl start pm2-<user>)",
-			"see its log: {home}/pm2.log",
-		},
-		match: func(v *view) (string, bool) {
-			return fmt.Sprintf("no PM2 daemon runs in %s", v.process.Home), v.asked && !v.process.Daemon
-		},
-	},
-	{
-		Name: "not-listed", Sees: "the process manager runs and does not list the application, and spec.runtime says no start",
+		Name: "not-listed", Sees: "the process manager runs and has not listed the application for two seconds, and spec.runtime says no start",
 		Blame: v1alpha1.BlameConfig, Reason: "NotListed", Remedy: v1alpha1.RemedyHold,
 		AtLimit: "no limit: evenkeel would not know how to start it; the alert is repeated every hour",
 		Next: []string{
@@ -176,7 +210,7 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) {
 			pm2 := v.c.App.Spec.Runtime.PM2
 			return fmt.Sprintf("PM2 in %s lists no process %q", v.process.Home, v.name()),
-				v.asked && v.state() == runtime.Missing && pm2 != nil && pm2.Start == ""
+				v.asked && v.state() == runtime.Missing && pm2 != nil && pm2.Start == "" && v.unmoved() >= settleTime
 		},
 	},
 	{

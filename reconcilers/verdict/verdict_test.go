@@ -61,6 +61,19 @@ func (w *world) gone(state runtime.State) {
 	w.status["process"], w.status["port"], w.status["local"], w.status["public"], w.status["workers"] = no, no, no, no, no
 }
 
+// daemonGone lets PM2's daemon be killed; it can be brought back like this.
+func (w *world) daemonGone(revival string) {
+	w.gone(runtime.Missing)
+	w.process.Daemon, w.process.DaemonPID, w.process.Rows, w.process.Leftover, w.process.Revival = false, 0, nil, true, revival
+}
+
+// serves lets somebody answer on the port.
+func (w *world) serves(l facts.Listener) {
+	w.port.Listeners = []facts.Listener{l}
+	w.local = facts.HTTP{Class: facts.Answered, Status: 200}
+	w.status["local"], w.status["public"] = yes, yes
+}
+
 func (w *world) observation(at v1alpha1.Instant) v1alpha1.Observation {
 	o := v1alpha1.Observation{At: at}
 	for _, c := range []struct {
@@ -210,10 +223,46 @@ func TestVerdicts(t *testing.T) {
 				c.Recent = append([]v1alpha1.Observation{w.observation(instant(-time.Duration(n+1) * 2 * time.Second))}, c.Recent...)
 			}
 		}, "outlives-its-crashes", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
-		{"PM2's daemon is gone", func(w *world) { w.gone(runtime.Stopped); w.process.Daemon = false }, nil,
-			"runtime-gone", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"PM2's daemon was killed, and can be brought back", func(w *world) { w.daemonGone("pm2 resurrect") }, nil,
+			"runtime-gone", v1alpha1.BlameRuntime, v1alpha1.RemedyRecover, PlanPlain},
+		{"PM2's daemon was killed, and cannot be brought back", func(w *world) { w.daemonGone("") }, nil,
+			"runtime-lost", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"PM2's daemon was killed a moment ago", func(w *world) { w.daemonGone("pm2 resurrect") },
+			func(c *pass.Case) { c.Recent = c.Recent[1:] }, "runtime-going", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
+		{"PM2's daemon has ended in good order a moment ago", func(w *world) { w.daemonGone("pm2 resurrect"); w.process.Leftover = false }, nil,
+			"runtime-going", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
+		{"PM2's daemon was ended by hand", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.process.Leftover, w.process.StopOrdered = false, true
+		}, nil, "operator-stop", v1alpha1.BlameOperator, v1alpha1.RemedyHold, ""},
+		{"PM2's daemon was killed after the application was stopped by hand", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.process.StopOrdered = true
+		}, nil, "operator-stop", v1alpha1.BlameOperator, v1alpha1.RemedyHold, ""},
+		{"PM2's daemon was killed, and the server below npm serves on", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.serves(orphan)
+		}, nil, "orphan-on-port", v1alpha1.BlamePort, v1alpha1.RemedyRecover, PlanPlain},
+		{"the same, and nothing could take its place", func(w *world) {
+			w.daemonGone("")
+			w.serves(orphan)
+		}, nil, "runtime-lost", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"no daemon in this home, and the application is run by another", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.serves(facts.Listener{Addr: "[::]:3003", Whose: facts.CannotTell})
+		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"no daemon, and a stranger has the port", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.serves(stranger)
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
 		{"not listed, and it is not known how to start it", func(w *world) { w.gone(runtime.Missing) },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }, "not-listed", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"not listed by a PM2 that has just come into being", func(w *world) { w.gone(runtime.Missing) }, func(c *pass.Case) {
+			c.App.Spec.Runtime.PM2.Start = ""
+			before := well()
+			before.daemonGone("pm2 resurrect")
+			c.Recent[0] = before.observation(c.Recent[0].At)
+		}, "process-going", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
 		{"not listed, and it is known", func(w *world) { w.gone(runtime.Missing) }, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"PM2 cannot be asked and nothing answers", func(w *world) {
 			w.process = facts.Process{State: string(runtime.Unknown)}

@@ -65,11 +65,14 @@ func (v *view) sign(s facts.Sign) bool {
 // state is the process manager's word for the application.
 func (v *view) state() runtime.State { return runtime.State(v.process.State) }
 
-// stopped says that the application does not run because somebody had it stopped, and it was not evenkeel. However it
-// had crashed before: he knows.
+// stopped says that the application does not run because somebody had it stopped, or has ended its process manager, and it
+// was not evenkeel. However it had crashed before: he knows. A process manager that cannot be brought back is another thing.
 func (v *view) stopped() bool {
-	return notRunning(v) && v.state() == runtime.Stopped && v.process.StopOrdered
+	return notRunning(v) && (v.state() == runtime.Stopped || v.daemonGone() && v.process.Revival != "") && v.process.StopOrdered
 }
+
+// daemonGone says that the process manager itself does not run.
+func (v *view) daemonGone() bool { return v.asked && !v.process.Daemon }
 
 // answers says that something gives good answers on the application's port.
 func (v *view) answers() bool { return v.is(v1alpha1.CheckLocal, metav1.ConditionTrue) }
@@ -126,13 +129,13 @@ func (v *view) lives() int {
 }
 
 // unmoved is for how long the process manager has said the same of the application, as far as was seen: the same state,
-// the same count of restarts and the same process.
+// the same count of restarts and the same process. A manager that has just come into being says something new.
 func (v *view) unmoved() time.Duration {
 	var since v1alpha1.Instant
 	list := v.sinceRecovery()
 	for n := len(list) - 1; n >= 0; n-- {
 		p, ok := facts.Of[facts.Process](&list[n], v1alpha1.CheckProcess)
-		if !ok || p.State != v.process.State || p.Restarts() != v.process.Restarts() || p.Life != v.process.Life {
+		if !ok || p.DaemonPID != v.process.DaemonPID || p.Daemon != v.process.Daemon || p.State != v.process.State || p.Restarts() != v.process.Restarts() || p.Life != v.process.Life {
 			break
 		}
 		since = list[n].At

@@ -3,6 +3,7 @@ package desired
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -134,7 +135,7 @@ func isSpelt(doc *strict.Document, key string) bool {
 	return slices.ContainsFunc(doc.Keys(), func(got string) bool { return got != key && strings.EqualFold(got, key) })
 }
 
-// refuseDoubled takes out Apps that are in each other's way: of the same name, or of the same process. Two
+// refuseDoubled takes out Apps that are in each other's way: of the same name, of the same process, or of the same port. Two
 // supervisors of one process would restart each other's restarts, and which of the two is meant, nobody but their author
 // can say.
 func (s *Set) refuseDoubled() {
@@ -144,6 +145,7 @@ func (s *Set) refuseDoubled() {
 	}{
 		{"metadata.name", "is called", func(app *v1alpha1.App) string { return app.Name }},
 		{"spec.runtime.pm2.process", "supervises", processKey},
+		{"spec.port", "has", func(app *v1alpha1.App) string { return strconv.Itoa(int(app.Spec.Port)) }},
 	} {
 		s.refuseSame(is.field, is.what, is.key)
 	}

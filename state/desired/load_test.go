@@ -1,6 +1,7 @@
 package desired_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +14,13 @@ import (
 
 const minimal = head + "spec:\n  directory: /x\n  runtime: {pm2: {process: p}}\n"
 
+// named is a right App of that name, with a process and a port of its own.
 func named(name string) string {
-	return strings.NewReplacer("name: site", "name: "+name, "process: p}", "process: "+name+"}").Replace(minimal)
+	port := 4000
+	for _, c := range name {
+		port += int(c)
+	}
+	return strings.NewReplacer("name: site", "name: "+name, "process: p}", "process: "+name+"}").Replace(minimal) + fmt.Sprintf("  port: %d\n", port)
 }
 
 func names(set *desired.Set) string {
@@ -29,6 +35,14 @@ func TestTwoAppsOfOneProcessAreRefused(t *testing.T) {
 	two := minimal + "---\n" + strings.Replace(minimal, "name: site", "name: other", 1)
 	set := desired.Parse([]byte(two), "two.yaml")
 	if err := set.Err(); len(set.Apps) != 0 || err == nil || !strings.Contains(err.Error(), `spec.runtime.pm2.process: got "p", which two.yaml:`) {
+		t.Errorf("got %q, %v", names(set), err)
+	}
+}
+
+func TestTwoAppsOfOnePortAreRefused(t *testing.T) {
+	other := strings.NewReplacer("name: site", "name: other", "process: p", "process: q").Replace(minimal) // 3003, as the first, for want of another
+	set := desired.Parse([]byte(minimal+"---\n"+other+"---\n"+named("third")), "some.yaml")
+	if err := set.Err(); names(set) != "third" || err == nil || !strings.Contains(err.Error(), `spec.port: got "3003", which some.yaml:3 has too`) {
 		t.Errorf("got %q, %v", names(set), err)
 	}
 }
@@ -48,7 +62,7 @@ func TestLoadReadsAFolderInOrderAndNotWhatIsHidden(t *testing.T) {
 	if got := names(set); got != "a b1 b2 f" || set.Err() != nil || len(set.Files) != 3 {
 		t.Errorf("got %q, %v, %d files", got, set.Err(), len(set.Files))
 	}
-	if e := set.App("b2"); string(e.Raw) != "---\n"+named("b2") || e.Line != 10 || e.Start != len(named("b1")) || e.End != e.Start+len(e.Raw) {
+	if e := set.App("b2"); string(e.Raw) != "---\n"+named("b2") || e.Line != 11 || e.Start != len(named("b1")) || e.End != e.Start+len(e.Raw) {
 		t.Errorf("got line %d, bytes %d to %d, %q", e.Line, e.Start, e.End, e.Raw)
 	}
 }
@@ -87,7 +101,7 @@ func TestLoadKeepsWhatIsRightBesideWhatIsWrong(t *testing.T) {
 	if got := strings.Join(rejected, " "); got != "a.yaml/ a.yaml/bad c.yaml/ d.yaml/ nowhere.yaml/" {
 		t.Errorf("rejected %q", got)
 	}
-	for _, want := range []string{"a.yaml:1:1: a '[' or '{' that goes wrong", "a.yaml:14:3: spec.prot: unknown key", "c.yaml:1:1: the file is empty",
+	for _, want := range []string{"a.yaml:1:1: a '[' or '{' that goes wrong", "a.yaml:15:3: spec.prot: unknown key", "c.yaml:1:1: the file is empty",
 		"d.yaml: it is no regular file", "nowhere.yaml: there is no such file"} {
 		if !strings.Contains(set.Err().Error(), want) {
 			t.Errorf("%q is not in\n%v", want, set.Err())

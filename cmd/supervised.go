@@ -1,0 +1,154 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+
+	"github.com/sirupsen/logrus"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller"
+	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/state"
+	"github.com/evenkeel/evenkeel/state/desired"
+)
+
+// supervised is one App under supervision.
+type supervised struct {
+	app     *v1alpha1.App
+	file    string
+	lock    *state.Lock
+	specs   chan controller.SpecUpdate
+	edited  chan struct{}
+	wake    chan struct{}
+	removed chan struct{}
+	ended   chan struct{}
+	// missingSince is since when the desired files have not held it; leaving says that its supervision is to end.
+	missingSince v1alpha1.Instant
+	leaving      bool
+	// rejected is what the files' mistakes were when they were last told.
+	rejected string
+}
+
+// start takes up supervision of one App.
+func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error) error {
+	name := e.App.Name
+	lock, err := state.Acquire(s.dir, name, e.File)
+	if err != nil {
+		return err
+	}
+	store, err := state.NewStore(s.dir, name, state.Options{})
+	if err != nil {
+		return errors.Join(err, lock.Release())
+	}
+	journal, err := state.NewJournal(s.dir, name)
+	if err != nil {
+		return errors.Join(err, lock.Release())
+	}
+	loaded := store.Load()
+	log := s.log.WithField("app", name)
+	for _, w := range loaded.Warnings {
+		log.WithError(w).Warn("state was not as it was left")
+	}
+	app := checks.WithFound(e.App)
+	app.UID, app.CreationTimestamp = store.Meta().UID, store.Meta().CreationTimestamp
+	app.Generation = s.keepCopy(e, log)
+
+	a := &supervised{
+		app: app, file: e.File, lock: lock,
+		specs: make(chan controller.SpecUpdate, 1), edited: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		removed: make(chan struct{}), ended: make(chan struct{}),
+	}
+	s.apps[name] = a
+	sink := s.sink(name, journal)
+	now := s.clock()
+	sink.Event(v1alpha1.Event{
+		Time: now.Wall, Type: v1alpha1.EventNormal, Reason: v1alpha1.ReasonStarted, App: name, UID: app.UID,
+		Phase: loaded.State.Phase, Message: "supervision begins; desired state from " + e.File,
+	})
+	first := controller.Input{Lost: loaded.Lost}
+	if loaded.Order.IsOrder() {
+		first.Order = &loaded.Order
+	}
+	if loaded.Rejected != nil {
+		sink.Event(v1alpha1.Event{
+			Time: now.Wall, Type: v1alpha1.EventWarning, Reason: v1alpha1.ReasonStateRejected, App: name, UID: app.UID,
+			Phase: loaded.State.Phase, Message: loaded.Rejected.Error(),
+		})
+		controller.SetCondition(&loaded.State.AppStatus, metav1.Condition{
+			Type: v1alpha1.ConditionEditAccepted, Status: metav1.ConditionFalse, Reason: "Rejected", Message: loaded.Rejected.Error(),
+			ObservedGeneration: app.Generation,
+		}, now)
+	}
+	if rejected != nil {
+		a.rejected = rejected.Error()
+		a.specs <- controller.SpecUpdate{Rejected: rejected}
+	}
+	loop := &controller.Loop{
+		Domain: s.domain, Store: store, Sink: &nudger{Sink: sink, suspected: s.suspected}, Clock: s.clock, Log: log,
+		Random: rand.New(rand.NewPCG(s.seed, uint64(len(s.apps)))), // #nosec G404 -- jitter needs no secrecy
+		Turns:  s.turns, Specs: a.specs, Edited: a.edited, Wake: a.wake, Removed: a.removed,
+	}
+	s.running.Go(func() {
+		defer close(a.ended)
+		loop.Run(ctx, app, loaded.State.AppStatus, first)
+		sink.Event(v1alpha1.Event{
+			Time: s.clock().Wall, Type: v1alpha1.EventNormal, Reason: v1alpha1.ReasonStopped, App: name, UID: app.UID,
+			Message: "supervision ends; the application is left as it is",
+		})
+	})
+	return nil
+}
+
+// keepCopy keeps the App's document as the last good one, and gives its generation: one more than that of the copy
+// before, if it differs from it.
+func (s *supervisor) keepCopy(e *desired.Entry, log logrus.FieldLogger) int64 {
+	generation := int64(1)
+	if kept, err := state.ReadDesired(s.dir, e.App.Name); err == nil {
+		generation = max(kept.Generation, 1)
+		if !bytes.Equal(kept.Document, e.Raw) {
+			generation++
+		}
+	}
+	err := state.WriteDesired(s.dir, e.App.Name, state.DesiredCopy{
+		Source: e.File, Taken: s.clock().Wall.Time, Generation: generation, Document: e.Raw,
+	})
+	if err != nil {
+		log.WithError(err).Warn("last good desired state could not be kept")
+	}
+	return generation
+}
+
+// forget is called when an App's supervision has ended: what was desired of it is not desired any more. What is known of
+// its attempts stays, so that they count if it comes back.
+func (s *supervisor) forget(name string, a *supervised) {
+	delete(s.apps, name)
+	log := s.log.WithField("app", name)
+	if a.leaving && a.lock.Held() {
+		if err := state.RemoveDesired(s.dir, name); err != nil {
+			log.WithError(err).Warn("the copy of what was desired could not be removed")
+		}
+	}
+	if err := a.lock.Release(); err != nil {
+		log.WithError(err).Warn("lock was not released")
+	}
+}
+
+// update hands an App's new document to its loop, if there is anything new about it.
+func (s *supervisor) update(a *supervised, e *desired.Entry) {
+	a.missingSince = v1alpha1.Instant{}
+	app := checks.WithFound(e.App)
+	wasRejected := a.rejected != ""
+	a.rejected, a.file = "", e.File
+	generation := s.keepCopy(e, s.log.WithField("app", e.App.Name))
+	if !wasRejected && apiequality.Semantic.DeepEqual(a.app.Spec, app.Spec) {
+		return
+	}
+	app.UID, app.CreationTimestamp, app.Generation = a.app.UID, a.app.CreationTimestamp, generation
+	a.app = app
+	offer(a.specs, controller.SpecUpdate{App: app.DeepCopy()})
+}

@@ -1,0 +1,54 @@
+package checks
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+func TestWhatCountsAsSomebodysStop(t *testing.T) {
+	now := v1alpha1.Instant{Wall: metav1.NewMicroTime(time.Unix(1_800_000_000, 0)), Boot: metav1.Duration{Duration: time.Hour}, BootID: "b"}
+	ago := func(d time.Duration) time.Time { return now.Wall.Add(-d) }
+	order := func(d time.Duration, cause runtime.Cause) *runtime.Order {
+		return &runtime.Order{At: ago(d), Cause: cause, Standing: true}
+	}
+	recovery := func(from, to time.Duration) *v1alpha1.Recovery {
+		f := now.Add(-to)
+		return &v1alpha1.Recovery{StartedAt: now.Add(-from), FinishedAt: &f}
+	}
+	for name, c := range map[string]struct {
+		stop *runtime.Order
+		gone bool
+		rec  *v1alpha1.Recovery
+		want bool
+	}{
+		"nobody stopped it":                                   {nil, false, nil, false},
+		"by hand":                                             {order(time.Minute, runtime.CauseOrder), false, nil, true},
+		"a start came after it":                               {&runtime.Order{At: ago(time.Minute), Cause: runtime.CauseOrder}, false, nil, false},
+		"by a recovery of ours":                               {order(time.Minute, runtime.CauseOrder), false, recovery(61*time.Second, 50*time.Second), false},
+		"after a recovery of ours":                            {order(time.Minute, runtime.CauseOrder), false, recovery(10*time.Minute, 9*time.Minute), true},
+		"by the memory guard":                                 {order(time.Minute, runtime.CauseMemory), false, nil, false},
+		"by hand, and then PM2 was killed":                    {order(time.Minute, runtime.CauseOrder), true, nil, true},
+		"with PM2 itself, which was ended":                    {order(time.Minute, runtime.CauseDaemon), true, nil, true},
+		"with PM2 itself, which is back":                      {order(time.Minute, runtime.CauseDaemon), false, nil, false},
+		"with PM2 itself, when the machine went down":         {order(2*time.Hour, runtime.CauseDaemon), true, nil, false},
+		"by PM2's service, which ends it by pm2 kill, before": {order(2*time.Hour, runtime.CauseOrder), true, nil, false},
+		"by hand before the machine went down, PM2 is there":  {order(2*time.Hour, runtime.CauseOrder), false, nil, true},
+	} {
+		l := &look{app: v1alpha1.NewApp(), now: now, history: runtime.History{LastStop: c.stop}}
+		l.app.Status.Recovery = c.rec
+		if c.gone {
+			l.snapshotErr = runtime.ErrNoDaemon
+		}
+		var f facts.Process
+		noteStop(l, &f)
+		if f.StopOrdered != c.want {
+			t.Errorf("%s: %t, want %t", name, f.StopOrdered, c.want)
+		}
+	}
+}
