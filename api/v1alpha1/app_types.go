@@ -92,6 +92,8 @@ type AppSpec struct {
 type RuntimeSpec struct {
 	// PM2 keeps the application's process.
 	PM2 *PM2Runtime `json:"pm2,omitempty"`
+	// Exec lets evenkeel itself start the application and keep its process; no other process manager is needed.
+	Exec *ExecRuntime `json:"exec,omitempty"`
 }
 
 // PM2Runtime is an application that PM2 runs.
@@ -112,6 +114,23 @@ type PM2Runtime struct {
 	// pm2.
 	// +listType=atomic
 	Command []string `json:"command,omitempty"`
+}
+
+// ExecRuntime is an application that evenkeel starts and keeps itself, in the foreground, in a session of its own. It goes
+// on living when evenkeel ends, and is found again when evenkeel comes back.
+type ExecRuntime struct {
+	// Command is the program with its arguments; there is no shell between. The program is an absolute path, a path below
+	// directory such as node_modules/.bin/next, or a name that PATH knows. It has to stay in the foreground. A change is in
+	// force from the next start on.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Command []string `json:"command"`
+	// Env is set over evenkeel's own environment, from the next start on. PORT is spec.port where it is not given here;
+	// names that begin with EVENKEEL_ are evenkeel's own.
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !name.startsWith('EVENKEEL_'))",message="want names of variables, none of which begins with EVENKEEL_"
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // CheckSettings are what every check has.

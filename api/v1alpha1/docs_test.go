@@ -23,6 +23,7 @@ type schema struct {
 	Properties  map[string]schema `json:"properties"`
 	Items       *schema           `json:"items"`
 	Required    []string          `json:"required"`
+	Values      *schema           `json:"additionalProperties"`
 	Any         []struct {
 		Type string `json:"type"`
 	} `json:"anyOf"`
@@ -40,7 +41,7 @@ kind: App
 metadata: {name: bbyatch}
 spec:
   directory: /home/deploy/bbyatch/bbyatchv2-master
-  runtime: {pm2: {process: bbyatch, start: ecosystem.config.js}}
+  runtime: {pm2: {process: bbyatch, start: ecosystem.config.js}} # or exec: {command: [node_modules/.bin/next, start]}
   port: 3003
   interval: 60s
   checks:
@@ -103,6 +104,9 @@ func fields(b *strings.Builder, path string, s schema) {
 		}
 		if p.Items != nil {
 			kind = "list of " + p.Items.Type
+		}
+		if p.Values != nil {
+			kind = "map of names to " + p.Values.Type
 		}
 		if len(p.Enum) > 0 {
 			kind = strings.Join(p.Enum, " or ")
