@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/evenkeel/evenkeel/controller"
+	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
 	"github.com/evenkeel/evenkeel/state"
 )
@@ -67,9 +68,14 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		return err
 	}
 	defer out.close()
-	domain := newDomain(g.clock, recovery.RootSwitcher{})
-	s := &supervisor{
-		dir: dir, paths: paths, domain: domain, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
+	var s *supervisor
+	exec := keeper.New(keeper.Options{
+		Dir: dir, Clock: g.clock, Log: out.log(), Changed: func(app string) { s.wake(app) },
+		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- jitter needs no secrecy
+	})
+	defer exec.Close()
+	s = &supervisor{
+		dir: dir, paths: paths, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
 		seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy

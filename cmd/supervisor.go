@@ -39,6 +39,8 @@ type supervisor struct {
 	log    logrus.FieldLogger
 	sink   func(app string, journal *state.Journal) controller.Sink
 	seed   uint64
+	// keeper keeps the processes of Apps that have no other process manager; nil where there is none.
+	keeper appKeeper
 	// ready is called once every App that was found at the start is supervised; idle from time to time while there is none.
 	ready, idle func()
 
@@ -46,6 +48,21 @@ type supervisor struct {
 	refused map[string]bool // Apps that cannot be supervised, and of which that was told
 	turns   controller.Turns
 	running sync.WaitGroup
+	wakes   sync.Map // App → its loop's wake channel
+}
+
+// wake asks an App's loop to look now. It may be called from anywhere, and does not wait.
+func (s *supervisor) wake(app string) {
+	if c, ok := s.wakes.Load(app); ok {
+		poke(c.(chan struct{}))
+	}
+}
+
+// appKeeper keeps processes; *keeper.Keeper is one.
+type appKeeper interface {
+	// Keep hands over an App as it now stands. Release ends its keeping; the process is left as it is.
+	Keep(app *v1alpha1.App)
+	Release(app string)
 }
 
 // supervised is one App under supervision.
@@ -306,9 +323,17 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		Random: rand.New(rand.NewPCG(s.seed, uint64(len(s.apps)))), // #nosec G404 -- jitter needs no secrecy
 		Turns:  s.turns, Specs: a.specs, Edited: a.edited, Wake: a.wake, Removed: a.removed,
 	}
+	s.wakes.Store(name, a.wake)
+	if s.keeper != nil {
+		loop.Attend = s.keeper.Keep
+	}
 	s.running.Go(func() {
 		defer close(a.ended)
 		loop.Run(ctx, app, loaded.State.AppStatus, first)
+		s.wakes.Delete(name)
+		if s.keeper != nil && isClosed(a.removed) {
+			s.keeper.Release(name) // it goes on unsupervised
+		}
 		sink.Event(v1alpha1.Event{
 			Time: s.clock().Wall, Type: v1alpha1.EventNormal, Reason: v1alpha1.ReasonStopped, App: name, UID: app.UID,
 			Message: "supervision ends; the application is left as it is",

@@ -57,6 +57,10 @@ type Loop struct {
 	Wake   <-chan struct{}
 	// Removed ends supervision of the App, not the App.
 	Removed <-chan struct{}
+	// Attend is handed the App as it stands after each step, status included, before the step's commands are carried out; it
+	// must neither block nor change it. Whoever acts between two passes (a runtime that starts a crashed process again)
+	// learns by it what is allowed. nil where there is nobody.
+	Attend func(app *v1alpha1.App)
 
 	app     *v1alpha1.App
 	status  v1alpha1.AppStatus
@@ -143,6 +147,9 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 		status, commands, next = Step(l.Domain, c, in)
 	}
 	commands = append(commands, l.save(status, now, working(commands))...)
+	if l.Attend != nil {
+		l.Attend(l.snapshot())
+	}
 	for _, command := range commands {
 		switch command := command.(type) {
 		case Record:

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -83,6 +85,11 @@ type AppSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Alerts []AlertSpec `json:"alerts,omitempty"`
+}
+
+// PausedAt tells whether the operator has paused evenkeel for the App at that moment.
+func (s *AppSpec) PausedAt(now time.Time) bool {
+	return s.Paused && (s.PausedUntil == nil || now.Before(s.PausedUntil.Time))
 }
 
 // RuntimeSpec names the process manager; exactly one member is set.

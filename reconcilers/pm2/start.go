@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
-	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
@@ -133,24 +132,13 @@ func (m *Manager) next(p *runtime.Process, since v1alpha1.Instant) order {
 	}
 }
 
-// young tells whether the row's process was born at or after since. Start times are known to a hundredth of a second.
+// young tells whether the row's process was born at or after since.
 func young(p *runtime.Process, since v1alpha1.Instant, boot string) bool {
-	switch {
-	case since.IsZero():
-		return true
-	case p.Identity.PID == 0:
+	if !since.IsZero() && p.Identity.PID == 0 {
 		return !p.StartedAt.Before(since.Wall.Time)
-	case since.BootID == "":
-		age := procfs.SinceBoot() - p.Identity.StartedAt()
-		return !time.Now().Add(-age + startTick).Before(since.Wall.Time)
-	case boot != "" && since.BootID != boot:
-		return true // a moment of another boot lies before every process of this one
-	default:
-		return p.Identity.StartedAt()+startTick >= since.Boot.Duration
 	}
+	return runtime.Young(p.Identity, since, boot)
 }
-
-const startTick = 10 * time.Millisecond
 
 func keys(rows []runtime.Process, in map[string]bool) []string {
 	var ids []string
