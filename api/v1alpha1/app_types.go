@@ -103,6 +103,31 @@ type RuntimeSpec struct {
 	Exec *ExecRuntime `json:"exec,omitempty"`
 }
 
+// The kinds of runtimes, as they are named in spec.runtime.
+const (
+	RuntimePM2  = "pm2"
+	RuntimeExec = "exec"
+)
+
+// Kind is the runtime that is named; empty where none is.
+func (r *RuntimeSpec) Kind() string {
+	switch {
+	case r.PM2 != nil:
+		return RuntimePM2
+	case r.Exec != nil:
+		return RuntimeExec
+	}
+	return ""
+}
+
+// Manager names the runtime's process manager in a sentence: PM2, or evenkeel itself.
+func (r *RuntimeSpec) Manager() string {
+	if r.Exec != nil {
+		return "evenkeel"
+	}
+	return "PM2"
+}
+
 // PM2Runtime is an application that PM2 runs.
 type PM2Runtime struct {
 	// Process is the name of the PM2 process. PM2 takes "all" for every process, and a number for an id; neither is a name.

@@ -74,13 +74,13 @@ func (k *Keeper) glance(app *v1alpha1.App) (runtime.Process, error) {
 func (w *ward) look(ctx context.Context, app *v1alpha1.App) (runtime.Process, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err := w.update(ctx); err != nil {
+		return runtime.Process{}, err
+	}
 	if app == nil {
 		if app = w.app; app == nil {
 			return runtime.Process{}, errNotExec
 		}
-	}
-	if err := w.adopt(ctx); err != nil {
-		return runtime.Process{}, err
 	}
 	row := w.k.row(app, &w.rec)
 	if w.life != nil {
@@ -151,7 +151,7 @@ func (k *Keeper) Exits(ctx context.Context, app *v1alpha1.App, since time.Time) 
 	var rec record
 	if w := k.known(app.Name); w != nil {
 		w.mu.Lock()
-		if err := w.adopt(ctx); err != nil {
+		if err := w.update(ctx); err != nil {
 			w.mu.Unlock()
 			return runtime.History{}, err
 		}

@@ -40,10 +40,7 @@ func (k *Keeper) order(ctx context.Context, app *v1alpha1.App) (*ward, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.app == nil {
-		w.app = app
-	}
-	if err := w.adopt(ctx); err != nil {
+	if err := w.update(ctx); err != nil {
 		<-w.ordering
 		return nil, err
 	}
@@ -225,7 +222,7 @@ func (w *ward) shutdown(ctx context.Context) error {
 		l.Ending = runtime.CauseDaemon
 		w.save()
 	}
-	w.app = nil // nothing is started any more
+	w.down = true
 	w.mu.Unlock()
 	if l == nil {
 		return nil

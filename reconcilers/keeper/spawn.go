@@ -95,6 +95,22 @@ func (k *Keeper) environment(app *v1alpha1.App, life string) []string {
 	return append(env, varHome+"="+k.dir, varApp+"="+app.Name, varLife+"="+life)
 }
 
+// LookUp finds the program of an App's command, as a start by this process would.
+func LookUp(app *v1alpha1.App) (string, error) {
+	env := os.Environ()
+	if path, given := app.Spec.Runtime.Exec.Env["PATH"]; given {
+		env = append(env, "PATH="+path)
+	}
+	file, err := lookUp(app.Spec.Runtime.Exec.Command[0], app.Spec.Directory, env)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() || unix.Access(file, unix.X_OK) != nil {
+		return "", fmt.Errorf("there is no program %s that this user can run (spec.runtime.exec.command)", file)
+	}
+	return file, nil
+}
+
 // lookUp finds a program: by its path, below the directory, or on the PATH that it will be given itself.
 func lookUp(program, dir string, env []string) (string, error) {
 	if filepath.IsAbs(program) {

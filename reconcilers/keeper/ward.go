@@ -42,8 +42,8 @@ type ward struct {
 	due     time.Duration // when that is due, by the time since boot
 	timer   *time.Timer
 	trouble string // why the last start failed
-	// unwritten says that the record on disk is not what is known.
-	unwritten bool
+	// unwritten says that the record on disk is not what is known; down, that everything goes down and nothing is started.
+	unwritten, down bool
 }
 
 // life is a living process.
@@ -87,7 +87,9 @@ func (w *ward) run() {
 			return
 		case <-w.poked:
 			w.mu.Lock()
-			w.update()
+			if err := w.update(w.ctx); err != nil && !w.closed() {
+				w.k.log.WithField("app", w.name).WithError(err).Warn("its process could not be looked for; nothing is started before that")
+			}
 			w.mu.Unlock()
 		case <-tick.C:
 			cut, err := rotate(w.k.Output(w.name), w.k.size, w.k.files)
@@ -100,22 +102,27 @@ func (w *ward) run() {
 	}
 }
 
-// update takes up the newest App, and does what follows.
-func (w *ward) update() {
-	if app := w.news.Load(); app != nil {
+// update takes up the newest App, and does what follows. Whoever is asked something calls it first, so that nobody is told
+// of the time before what Keep has brought.
+func (w *ward) update(ctx context.Context) error {
+	app := w.news.Load()
+	if app != nil {
 		w.app = app
 	}
-	if err := w.adopt(w.ctx); err != nil {
-		if !w.closed() {
-			w.k.log.WithField("app", w.name).WithError(err).Warn("its process could not be looked for; nothing is started before that")
-		}
-		return
+	if err := w.adopt(ctx); err != nil {
+		return err
 	}
-	w.consider()
+	if w.life == nil && w.timer == nil {
+		w.consider()
+	}
+	return nil
 }
 
 // take takes the token for an order.
 func (w *ward) take(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return timeoutOr(ctx)
+	}
 	select {
 	case w.ordering <- struct{}{}:
 		return nil
@@ -290,7 +297,7 @@ func (e *exit) how() string {
 
 // consider does what follows where nothing runs. It tells whether a process was started.
 func (w *ward) consider() bool {
-	if w.life != nil || w.app == nil || w.closed() || !w.adopted {
+	if w.life != nil || w.app == nil || w.closed() || w.down || !w.adopted {
 		return false
 	}
 	m := next(!w.rec.Stopped, forbids(w.app, w.k.clock()), w.due, w.k.sinceBoot())
@@ -357,7 +364,7 @@ func (w *ward) start() error {
 func (w *ward) rearm() {
 	m := next(!w.rec.Stopped, forbids(w.app, w.k.clock()), w.due, w.k.sinceBoot())
 	w.callOff()
-	if m.in > 0 && !w.closed() {
+	if m.in > 0 && !w.closed() && !w.down {
 		w.timer = time.AfterFunc(m.in, w.dueNow)
 	}
 }

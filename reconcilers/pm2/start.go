@@ -177,6 +177,10 @@ func (m *Manager) create(ctx context.Context, h *home, app *v1alpha1.App, spec *
 	}
 	cmd := &command{m: m, home: h, spec: spec, daemon: d, dir: app.Spec.Directory}
 	if _, err := cmd.exec(ctx, 64<<10, nil, args...); err != nil {
+		if snap, lookErr := m.look(ctx, h, spec); lookErr == nil && len(snap.Processes) > 0 {
+			// PM2 refuses to add what somebody else has added since the look.
+			return runtime.StartResult{How: runtime.AlreadyRunning, Message: "somebody else has just started it"}, nil
+		}
 		return runtime.StartResult{}, err
 	}
 	// For an ecosystem file without such an application PM2 does nothing, and its exit status is 0.
