@@ -210,7 +210,14 @@ func (w *ward) begin(l *life) {
 
 // watch waits for the end of a life.
 func (w *ward) watch(l *life) {
-	status, known, err := signals.WaitExit(w.ctx, l.Process)
+	var status unix.WaitStatus
+	var known bool
+	var err error
+	if l.child != nil {
+		err = signals.Wait(w.ctx, l.Process) // its reaping tells the rest
+	} else {
+		status, known, err = signals.WaitExit(w.ctx, l.Process)
+	}
 	if w.closed() && err != nil {
 		if l.child != nil { // whoever keeps it now, it is ours to reap as long as we live
 			go reap(l)

@@ -107,8 +107,9 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
+var boot, _ = procfs.Default().BootID()
+
 func instant() v1alpha1.Instant {
-	boot, _ := procfs.Default().BootID()
 	i := v1alpha1.Instant{BootID: boot}
 	i.Boot.Duration = procfs.SinceBoot()
 	i.Wall.Time = time.Now()
