@@ -76,7 +76,8 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 	})
 	defer exec.Close()
 	if os.Getpid() == 1 {
-		defer asProcessOne(exec, out.log())()
+		end := asProcessOne(exec, out.log())
+		defer end()
 	}
 	s = &supervisor{
 		dir: dir, paths: paths, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {

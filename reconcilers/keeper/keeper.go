@@ -62,8 +62,8 @@ var _ runtime.Runtime = (*Keeper)(nil)
 // New makes a Keeper. It looks at nothing before it is asked.
 func New(o Options) *Keeper {
 	dir := o.Dir
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // one folder, one mark, however one came to it
+	if target, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = target // one folder, one mark, however one came to it
 	}
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
@@ -73,8 +73,7 @@ func New(o Options) *Keeper {
 		size: o.OutputSize, files: o.OutputFiles, random: o.Random, wards: map[string]*ward{},
 	}
 	if k.log == nil {
-		quiet := &logrus.Logger{Out: io.Discard, Formatter: &logrus.TextFormatter{}, Hooks: logrus.LevelHooks{}}
-		k.log = quiet
+		k.log = &logrus.Logger{Out: io.Discard, Formatter: &logrus.TextFormatter{}, Hooks: logrus.LevelHooks{}}
 	}
 	if k.changed == nil {
 		k.changed = func(string) {}

@@ -105,8 +105,7 @@ func (w *ward) run() {
 // update takes up the newest App, and does what follows. Whoever is asked something calls it first, so that nobody is told
 // of the time before what Keep has brought.
 func (w *ward) update(ctx context.Context) error {
-	app := w.news.Load()
-	if app != nil {
+	if app := w.news.Load(); app != nil {
 		w.app = app
 	}
 	if err := w.adopt(ctx); err != nil {
@@ -304,6 +303,9 @@ func (e *exit) how() string {
 
 // consider does what follows where nothing runs. It tells whether a process was started.
 func (w *ward) consider() bool {
+	if app := w.news.Load(); app != nil {
+		w.app = app // a pause that came a moment ago counts already
+	}
 	if w.life != nil || w.app == nil || w.closed() || w.down || !w.adopted {
 		return false
 	}

@@ -41,8 +41,8 @@ const patience = 40 * time.Second
 // calm is how long something must not happen.
 const calm = 400 * time.Millisecond
 
-// Run runs the suite. make is called for every test, and must leave nothing behind when that ends.
-func Run(t *testing.T, make func(t *testing.T) Subject) {
+// Run runs the suite. factory is called for every test, and must leave nothing behind when that ends.
+func Run(t *testing.T, factory func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*subject){
 		"a start brings it up, and a second one leaves it alone":   startsOnce,
 		"a start renews only what is older":                        renews,
@@ -60,7 +60,7 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"nothing is told of ends before the moment asked for":      asksSince,
 		"a stop of what was never started is no failure to ask it": stopsNothing,
 	} {
-		t.Run(name, func(t *testing.T) { test(&subject{T: t, Subject: make(t)}) })
+		t.Run(name, func(t *testing.T) { test(&subject{T: t, Subject: factory(t)}) })
 	}
 }
 
