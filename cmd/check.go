@@ -12,6 +12,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/state"
 	"github.com/evenkeel/evenkeel/state/desired"
 )
@@ -36,7 +37,8 @@ It exits with 0 if everything holds, with 1 if not.`,
 			}
 			domain := g.domain
 			if domain == nil {
-				domain = newDomain(g.clock, nil)
+				// It keeps nothing: it only looks for what a supervisor keeps.
+				domain = newDomain(g.clock, keeper.New(keeper.Options{Dir: g.keeperDir(), Clock: g.clock}), nil)
 			}
 			var running sync.WaitGroup
 			for n := range looks {
@@ -50,6 +52,18 @@ It exits with 0 if everything holds, with 1 if not.`,
 	g.addFiles(c, "desired-state file, or a folder of them")
 	g.addOutput(c, "json", "yaml")
 	return c
+}
+
+// keeperDir is the folder of the supervisor that keeps the processes, or of the one that would.
+func (g *globals) keeperDir() string {
+	if found, err := g.find(); err == nil {
+		return found.Dir
+	}
+	dir, err := state.Where(g.StateDir)
+	if err != nil {
+		return "/" // a folder of nobody's
+	}
+	return dir
 }
 
 // oneLook is an App that is looked at once.

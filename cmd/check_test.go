@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +73,23 @@ func TestCheckUsesWhatIsKnown(t *testing.T) {
 	}
 }
 
+const minimalYAML = `apiVersion: evenkeel.dev/v1alpha1
+kind: App
+metadata: {name: kept}
+spec:
+  directory: DIR
+  runtime: {exec: {command: [no-such-program, --quiet], env: {TOKEN: s3cret, NODE_ENV: production}}}
+`
+
+func TestPlacesOfAnAppThatEvenkeelKeeps(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Runtime.Exec = &v1alpha1.ExecRuntime{Command: []string{"./server"}}
+	text := fmt.Sprint(places("kept", app, "/state", "/state/monitor.log"))
+	if !strings.Contains(text, "tail -n 50 /state/kept.output.log") || strings.Contains(text, "pm2") {
+		t.Error(text)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
@@ -84,6 +102,13 @@ func TestValidate(t *testing.T) {
 	b.wants(b.run(nil, "validate", "-f", good, "-o", "yaml"), exitWell, "kind: App\n", "confirmInterval: 5s", "note: ")
 	b.wants(b.run(nil, "validate", bad), exitUsage, bad+":5:3: spec.pausd: unknown key", "1 mistake;")
 	golden(t, "validate/bad", strings.ReplaceAll(b.out.String(), dir, "DIR"))
+	kept := filepath.Join(dir, "kept.yaml")
+	b.must(os.WriteFile(kept, []byte(strings.Replace(minimalYAML, "DIR", dir, 1)), 0o644))
+	b.wants(b.run(nil, "validate", "-f", kept), exitWell, "started and kept by evenkeel: no-such-program --quiet", "environment", "NODE_ENV, TOKEN",
+		"note: there is no program no-such-program in ")
+	if strings.Contains(b.out.String(), "s3cret") {
+		t.Errorf("it shows a value:\n%s", b.out.String())
+	}
 	b.wants(b.run(nil, "validate"), exitUsage, "validate needs a desired-state file")
 }
 

@@ -151,7 +151,7 @@ func (s *appSink) Event(e v1alpha1.Event) {
 func (s *appSink) Alert(app *v1alpha1.App, a v1alpha1.Alert) {
 	if a.Kind == v1alpha1.AlertFailed {
 		a.Next = slices.Clone(a.Next)
-		for _, place := range places(app.Name, cmp.Or(s.logPath, "on its standard error"), processOf(app)) {
+		for _, place := range places(app.Name, app, s.dir, cmp.Or(s.logPath, "on its standard error")) {
 			a.Next = append(a.Next, place[0]+": "+place[1])
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/evenkeel/evenkeel/controller"
+	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
 	"github.com/evenkeel/evenkeel/state"
 )
@@ -29,7 +30,8 @@ func newRunCommand(g *globals) *cobra.Command {
 		Use:   "run -f FILE",
 		Short: "Supervise the Apps of one or more desired-state files",
 		Long: `Supervise. FILE is a desired-state file or a folder of them; -f may be given several times. Edits are in force within
-a second of saving. On SIGTERM or SIGINT evenkeel ends; the applications are left running.`,
+a second of saving. On SIGTERM or SIGINT evenkeel ends; the applications are left running. Only as process 1 of a
+container, with which everything ends, does it end the applications that it keeps itself (spec.runtime.exec) first.`,
 		Example: examples("evenkeel run -f site.yaml", "evenkeel run -f /etc/evenkeel --log-format json"),
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return run(c.Context(), g, flags) },
@@ -67,9 +69,18 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		return err
 	}
 	defer out.close()
-	domain := newDomain(g.clock, recovery.RootSwitcher{})
-	s := &supervisor{
-		dir: dir, paths: paths, domain: domain, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
+	var s *supervisor
+	exec := keeper.New(keeper.Options{
+		Dir: dir, Clock: g.clock, Log: out.log(), Changed: func(app string) { s.wake(app) },
+		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- jitter needs no secrecy
+	})
+	defer exec.Close()
+	if os.Getpid() == 1 {
+		end := asProcessOne(exec, out.log())
+		defer end()
+	}
+	s = &supervisor{
+		dir: dir, paths: paths, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
 		seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy

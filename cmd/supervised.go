@@ -93,9 +93,17 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		Random: rand.New(rand.NewPCG(s.seed, uint64(len(s.apps)))), // #nosec G404 -- jitter needs no secrecy
 		Turns:  s.turns, Specs: a.specs, Edited: a.edited, Wake: a.wake, Removed: a.removed,
 	}
+	s.wakes.Store(name, a.wake)
+	if s.keeper != nil {
+		loop.Attend = s.keeper.Keep
+	}
 	s.running.Go(func() {
 		defer close(a.ended)
 		loop.Run(ctx, app, loaded.State.AppStatus, first)
+		s.wakes.Delete(name)
+		if s.keeper != nil && isClosed(a.removed) {
+			s.keeper.Release(name) // it goes on unsupervised
+		}
 		sink.Event(v1alpha1.Event{
 			Time: s.clock().Wall, Type: v1alpha1.EventNormal, Reason: v1alpha1.ReasonStopped, App: name, UID: app.UID,
 			Message: "supervision ends; the application is left as it is",

@@ -29,6 +29,8 @@ type supervisor struct {
 	log    logrus.FieldLogger
 	sink   func(app string, journal *state.Journal) controller.Sink
 	seed   uint64
+	// keeper keeps the processes of Apps that have no other process manager; nil where there is none.
+	keeper appKeeper
 	// ready is called once every App that was found at the start is supervised; idle from time to time while there is none.
 	ready, idle func()
 
@@ -41,6 +43,21 @@ type supervisor struct {
 	nudgedAt  map[bool]v1alpha1.Instant
 	turns     controller.Turns
 	running   sync.WaitGroup
+	wakes     sync.Map // App → its loop's wake channel
+}
+
+// wake asks an App's loop to look now. It may be called from anywhere, and does not wait.
+func (s *supervisor) wake(app string) {
+	if c, ok := s.wakes.Load(app); ok {
+		poke(c.(chan struct{}))
+	}
+}
+
+// appKeeper keeps processes; *keeper.Keeper is one.
+type appKeeper interface {
+	// Keep hands over an App as it now stands. Release ends its keeping; the process is left as it is.
+	Keep(app *v1alpha1.App)
+	Release(app string)
 }
 
 // startError says that supervision could not begin.

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/state/desired"
 )
 
@@ -91,6 +94,11 @@ func notes(app *v1alpha1.App, now v1alpha1.Instant, stat func(string) (fs.FileIn
 	if pm2 := spec.Runtime.PM2; pm2 != nil && pm2.Start == "" {
 		list = append(list, "without spec.runtime.pm2.start evenkeel cannot start what PM2's list has lost")
 	}
+	if spec.Runtime.Exec != nil {
+		if _, err := keeper.LookUp(app); err != nil {
+			list = append(list, err.Error())
+		}
+	}
 	if len(spec.Alerts) == 0 {
 		list = append(list, "nobody would be told: spec.alerts is empty")
 	}
@@ -131,6 +139,12 @@ func settingsText(app *v1alpha1.App, file string, notes []string, s style) strin
 	add("directory", "%s", spec.Directory)
 	if pm2 := spec.Runtime.PM2; pm2 != nil {
 		add("runtime", "PM2 process %q%s%s", pm2.Process, orEmpty(", started from ", pm2.Start), orEmpty(", in ", pm2.Home))
+	}
+	if run := spec.Runtime.Exec; run != nil {
+		add("runtime", "started and kept by evenkeel: %s", strings.Join(run.Command, " "))
+		if len(run.Env) > 0 { // values may be secrets
+			add("environment", "%s", strings.Join(slices.Sorted(maps.Keys(run.Env)), ", "))
+		}
 	}
 	add("port", "%d", spec.Port)
 	add("checks", "every %s; a failure is asked again every %s and believed after %d in a row",

@@ -217,14 +217,6 @@ func (v *view) spent() int32 {
 	return v.Status.Incident.Spent
 }
 
-// process is the name that the process manager knows the App by.
-func (v *view) process() string {
-	if v.App != nil {
-		return processOf(v.App)
-	}
-	return v.Name
-}
-
 // processOf is the name under which the App's process manager knows it.
 func processOf(app *v1alpha1.App) string {
 	if pm2 := app.Spec.Runtime.PM2; pm2 != nil {

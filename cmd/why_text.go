@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 )
 
@@ -272,22 +273,25 @@ func nextText(v *view) string {
 
 func whereText(v *view) string {
 	var rows [][]cell
-	for _, place := range places(v.Name, monitorLog(v.Dir), v.process()) {
+	for _, place := range places(v.Name, v.App, v.Dir, monitorLog(v.Dir)) {
 		rows = append(rows, []cell{{place[0], nil}, {place[1], nil}})
 	}
 	return table("  ", rows)
 }
 
 // places are where somebody looks who has to mend an App himself: what there is to see, and how to see it.
-func places(app, log, process string) [][2]string {
-	return [][2]string{
-		{"evenkeel's log", log},
-		{"everything that was done", "evenkeel events " + app},
-		{"PM2's list", "pm2 ls"},
-		{"PM2's log", "pm2 logs " + plain(process) + " --lines 50"},
-		{"memory", "free -m"},
-		{"disk", "df -h"},
+func places(name string, app *v1alpha1.App, dir, log string) [][2]string {
+	list := [][2]string{{"evenkeel's log", log}, {"everything that was done", "evenkeel events " + name}}
+	if app != nil && app.Spec.Runtime.Exec != nil {
+		list = append(list, [2]string{"the application's output", "tail -n 50 " + plain(keeper.OutputIn(dir, name))})
+	} else {
+		process := name
+		if app != nil {
+			process = processOf(app)
+		}
+		list = append(list, [2]string{"PM2's list", "pm2 ls"}, [2]string{"PM2's log", "pm2 logs " + plain(process) + " --lines 50"})
 	}
+	return append(list, [2]string{"memory", "free -m"}, [2]string{"disk", "df -h"})
 }
 
 // lastIncident tells of the last incident of an App that is well.

@@ -264,8 +264,7 @@ func noAttemptsLeft(c *pass.Case) bool {
 
 // Paused tells whether the operator has paused evenkeel for the App at that moment.
 func Paused(app *v1alpha1.App, now v1alpha1.Instant) bool {
-	until := app.Spec.PausedUntil
-	return app.Spec.Paused && (until == nil || now.Wall.Time.Before(until.Time))
+	return app.Spec.PausedAt(now.Wall.Time)
 }
 
 func gaveUp(c *pass.Case, v *v1alpha1.Verdict) string {

@@ -57,6 +57,10 @@ type Loop struct {
 	Wake   <-chan struct{}
 	// Removed ends supervision of the App, not the App.
 	Removed <-chan struct{}
+	// Attend is handed the App as it stands, status included: when a spec comes into force, and after each step, before the
+	// step's commands are carried out. It must neither block nor change it. Whoever acts between two passes (a runtime that starts a crashed process again)
+	// learns by it what is allowed. nil where there is nobody.
+	Attend func(app *v1alpha1.App)
 
 	app     *v1alpha1.App
 	status  v1alpha1.AppStatus
@@ -143,6 +147,7 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 		status, commands, next = Step(l.Domain, c, in)
 	}
 	commands = append(commands, l.save(status, now, working(commands))...)
+	l.attend()
 	for _, command := range commands {
 		switch command := command.(type) {
 		case Record:
@@ -166,6 +171,12 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 		sleep = min(sleep, l.retryAt.Since(now))
 	}
 	return sleep, !l.busy
+}
+
+func (l *Loop) attend() {
+	if l.Attend != nil {
+		l.Attend(l.snapshot())
+	}
 }
 
 // working tells whether commands begin an operation.

@@ -38,6 +38,7 @@ func (l *Loop) accept(app *v1alpha1.App) bool {
 	app.UID, app.CreationTimestamp = old.UID, old.CreationTimestamp
 	app.Generation = max(app.Generation, old.Generation+1)
 	l.app = app
+	l.attend() // a pause counts from now on, not only once it is written down
 	if asksOtherwise(&old.Spec, &app.Spec) {
 		l.recent = nil
 		if l.looking {

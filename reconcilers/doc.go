@@ -6,6 +6,6 @@
 //	checks     asking: process, port, local, public, memory, database, workers, deploy, build
 //	verdict    the ordered table of rules that says who is to blame
 //	recovery   the seven steps
-//	runtime    what a process manager is; pm2 is one
-//	procfs, listeners, signals, cachedir, dotenv   small tools, each for one corner of the system
+//	runtime    what a process manager is; pm2 is one, keeper (exec) another
+//	procfs, listeners, signals, cachedir, dotenv, zombies   small tools, each for one corner of the system
 package reconcilers

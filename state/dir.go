@@ -35,6 +35,9 @@ func thisProcess() environment {
 // everybody may write is refused: what lies there is obeyed.
 func Dir(explicit string) (string, error) { return thisProcess().dir(explicit) }
 
+// Where is where Dir would be; nothing is made or looked at.
+func Where(explicit string) (string, error) { return thisProcess().resolve(explicit) }
+
 func (e environment) dir(explicit string) (string, error) {
 	dir, err := e.resolve(explicit)
 	if err != nil {

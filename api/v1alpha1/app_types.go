@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -57,7 +59,7 @@ type AppSpec struct {
 	// +kubebuilder:default=3003
 	Port int32 `json:"port,omitempty"`
 
-	// Interval is the time between two passes of the checks; each check may set its own. Default 60s, least 100ms.
+	// Interval is the time between two passes of the checks; each check may set its own. At least 100ms. Default 60s.
 	// +kubebuilder:default="60s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
@@ -85,6 +87,11 @@ type AppSpec struct {
 	Alerts []AlertSpec `json:"alerts,omitempty"`
 }
 
+// PausedAt tells whether the operator has paused evenkeel for the App at that moment.
+func (s *AppSpec) PausedAt(now time.Time) bool {
+	return s.Paused && (s.PausedUntil == nil || now.Before(s.PausedUntil.Time))
+}
+
 // RuntimeSpec names the process manager; exactly one member is set.
 //
 // +kubebuilder:validation:MinProperties=1
@@ -92,6 +99,33 @@ type AppSpec struct {
 type RuntimeSpec struct {
 	// PM2 keeps the application's process.
 	PM2 *PM2Runtime `json:"pm2,omitempty"`
+	// Exec lets evenkeel itself start the application and keep its process; no other process manager is needed.
+	Exec *ExecRuntime `json:"exec,omitempty"`
+}
+
+// The kinds of runtimes, as they are named in spec.runtime.
+const (
+	RuntimePM2  = "pm2"
+	RuntimeExec = "exec"
+)
+
+// Kind is the runtime that is named; empty where none is.
+func (r *RuntimeSpec) Kind() string {
+	switch {
+	case r.PM2 != nil:
+		return RuntimePM2
+	case r.Exec != nil:
+		return RuntimeExec
+	}
+	return ""
+}
+
+// Manager names the runtime's process manager in a sentence: PM2, or evenkeel itself.
+func (r *RuntimeSpec) Manager() string {
+	if r.Exec != nil {
+		return "evenkeel"
+	}
+	return "PM2"
 }
 
 // PM2Runtime is an application that PM2 runs.
@@ -112,6 +146,23 @@ type PM2Runtime struct {
 	// pm2.
 	// +listType=atomic
 	Command []string `json:"command,omitempty"`
+}
+
+// ExecRuntime is an application that evenkeel starts and keeps itself, in the foreground, in a session of its own. It goes
+// on living when evenkeel ends, and is found again when evenkeel comes back.
+type ExecRuntime struct {
+	// Command is the program with its arguments; there is no shell between. The program is an absolute path, a path below
+	// directory such as node_modules/.bin/next, or a name that PATH knows. It has to stay in the foreground. A change is in
+	// force from the next start on.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Command []string `json:"command"`
+	// Env is set over evenkeel's own environment, from the next start on. PORT is spec.port where it is not given here;
+	// names that begin with EVENKEEL_ are evenkeel's own.
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !name.startsWith('EVENKEEL_'))",message="want names of variables, none of which begins with EVENKEEL_"
+	Env map[string]string `json:"env,omitempty" evenkeel:"secret"`
 }
 
 // CheckSettings are what every check has.

@@ -25,6 +25,7 @@ type schema struct {
 	Properties  map[string]schema `json:"properties"`
 	Items       *schema           `json:"items"`
 	Required    []string          `json:"required"`
+	Values      *schema           `json:"additionalProperties"`
 	Minimum     *json.Number      `json:"minimum"`
 	Maximum     *json.Number      `json:"maximum"`
 	MinLength   *int              `json:"minLength"`
@@ -136,6 +137,8 @@ func kindOf(s schema) string {
 		return "amount"
 	case s.Items != nil:
 		return "list of " + kindOf(*s.Items)
+	case s.Values != nil:
+		return "map of names to " + kindOf(*s.Values)
 	case s.Pattern == durations:
 		return "duration"
 	}

@@ -2,9 +2,11 @@ package v1alpha1
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,10 +89,53 @@ func validateDirectory(dir string, at *field.Path) field.ErrorList {
 }
 
 func validateRuntime(runtime *RuntimeSpec, at *field.Path) field.ErrorList {
-	if runtime.PM2 == nil {
-		return field.ErrorList{field.Required(at, "want who keeps the application's process, such as {pm2: {process: my-site}}")}
+	switch {
+	case runtime.PM2 != nil && runtime.Exec != nil:
+		return field.ErrorList{field.Invalid(at, "pm2 and exec", "want one of them: two that keep one process would restart each other's restarts")}
+	case runtime.PM2 != nil:
+		return validatePM2(runtime.PM2, at.Child("pm2"))
+	case runtime.Exec != nil:
+		return validateExec(runtime.Exec, at.Child("exec"))
 	}
-	return validatePM2(runtime.PM2, at.Child("pm2"))
+	return field.ErrorList{field.Required(at, "want who keeps the application's process, such as {pm2: {process: my-site}} or {exec: {command: [node, server.js]}}")}
+}
+
+func validateExec(run *ExecRuntime, at *field.Path) (errs field.ErrorList) {
+	command, env := at.Child("command"), at.Child("env")
+	switch {
+	case len(run.Command) == 0:
+		errs = append(errs, field.Required(command, "want the program with its arguments, such as [node, server.js]"))
+	case len(run.Command) > 256:
+		errs = append(errs, field.Invalid(command, len(run.Command), "want at most 256 entries"))
+	case IsBelowDirectory(run.Command[0]):
+		errs = append(errs, validateArguments(run.Command, command)...)
+	default:
+		errs = append(errs, validateProgram(run.Command, "node", command)...)
+	}
+	if len(run.Env) > 256 {
+		errs = append(errs, field.Invalid(env, len(run.Env), "want at most 256 variables"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(run.Env)) {
+		switch {
+		case !envVarName.MatchString(name):
+			errs = append(errs, field.Invalid(env.Child(name), name, "want the name of a variable: letters, digits and '_', no digit first"))
+		case strings.HasPrefix(name, EnvPrefix):
+			errs = append(errs, field.Invalid(env.Child(name), name, "want another name: those that begin with EVENKEEL_ are evenkeel's own"))
+		case strings.ContainsRune(run.Env[name], 0):
+			errs = append(errs, field.Invalid(env.Child(name), name, "want a value without a NUL character"))
+		}
+	}
+	return errs
+}
+
+// EnvPrefix begins the names of the variables that evenkeel gives to the programs it starts.
+const EnvPrefix = "EVENKEEL_"
+
+// IsBelowDirectory tells whether a program is named by its path below spec.directory: one with a slash in it, such as
+// ./server or node_modules/.bin/next. A name without one is looked for on the PATH.
+func IsBelowDirectory(program string) bool {
+	inner, dotted := strings.CutPrefix(program, "./")
+	return isInside(inner) && (dotted || strings.ContainsRune(inner, '/')) && !strings.ContainsFunc(inner, isSpace)
 }
 
 func validatePM2(pm2 *PM2Runtime, at *field.Path) (errs field.ErrorList) {
@@ -134,6 +179,10 @@ func validateProgram(command []string, example string, at *field.Path) (errs fie
 		errs = append(errs, field.Invalid(at.Index(0), program,
 			fmt.Sprintf("want each argument as an entry of its own: [%s]", strings.Join(strings.Fields(program), ", "))))
 	}
+	return append(errs, validateArguments(command, at)...)
+}
+
+func validateArguments(command []string, at *field.Path) (errs field.ErrorList) {
 	for i, arg := range command {
 		if strings.ContainsRune(arg, 0) {
 			errs = append(errs, field.Invalid(at.Index(i), arg, "want an argument without a NUL character"))

@@ -22,6 +22,10 @@ func validApp() *v1alpha1.App {
 	return app
 }
 
+func execRuntime(env map[string]string, command ...string) v1alpha1.RuntimeSpec {
+	return v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: command, Env: env}}
+}
+
 func lasting(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
 
 func TestTheMinimalAppIsValid(t *testing.T) {
@@ -43,8 +47,14 @@ func TestValidateTakesWhatIsRight(t *testing.T) {
 			a.Spec.Runtime.PM2.Home = "/home/deploy/.pm2"
 			a.Spec.Runtime.PM2.Start = "deploy/ecosystem.config.js"
 		},
-		"no caches":      func(a *v1alpha1.App) { a.Spec.Recovery.Caches = []string{} },
-		"a name of dots": func(a *v1alpha1.App) { a.Spec.Recovery.Caches = []string{"...", ".next/..cache"} },
+		"a program by its name": func(a *v1alpha1.App) {
+			a.Spec.Runtime = execRuntime(map[string]string{"NODE_ENV": "production", "_x1": ""}, "npm", "start")
+		},
+		"a program by its path":         func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "/usr/bin/node", "server.js") },
+		"a program below the directory": func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "node_modules/.bin/next", "start") },
+		"a program in the directory":    func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "./server") },
+		"no caches":                     func(a *v1alpha1.App) { a.Spec.Recovery.Caches = []string{} },
+		"a name of dots":                func(a *v1alpha1.App) { a.Spec.Recovery.Caches = []string{"...", ".next/..cache"} },
 		"alerts": func(a *v1alpha1.App) {
 			a.Spec.Alerts = []v1alpha1.AlertSpec{{Exec: []string{"mail", "-s", "down", "me"}}, {Webhook: "http://[::1]:8080"}}
 			v1alpha1.SetDefaults(a)
@@ -78,6 +88,13 @@ func TestValidateNamesTheFieldAndWhatWouldBeRight(t *testing.T) {
 		"the whole machine, hidden": {func(a *v1alpha1.App) { a.Spec.Directory = "/home/.." }, "never the whole machine"},
 		"an unclean directory":      {func(a *v1alpha1.App) { a.Spec.Directory = "/a/../b/" }, "want the shortest form of the path: /b"},
 		"no runtime":                {func(a *v1alpha1.App) { a.Spec.Runtime.PM2 = nil }, "spec.runtime: Required value"},
+		"two runtimes":              {func(a *v1alpha1.App) { a.Spec.Runtime.Exec = execRuntime(nil, "node").Exec }, "spec.runtime: Invalid value: \"pm2 and exec\": want one of them"},
+		"no command":                {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil) }, "spec.runtime.exec.command: Required value: want the program with its arguments"},
+		"a command of one line":     {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "npm start") }, "spec.runtime.exec.command[0]: Invalid value: \"npm start\": want each argument as an entry of its own: [npm, start]"},
+		"a program outside":         {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "../node") }, "spec.runtime.exec.command[0]: Invalid value"},
+		"a NUL in an argument":      {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "./node", "\x00") }, "spec.runtime.exec.command[1]: Invalid value"},
+		"a variable with a dot":     {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(map[string]string{"a.b": ""}, "node") }, "want the name of a variable"},
+		"a variable of evenkeel's":  {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(map[string]string{"EVENKEEL_APP": "x"}, "node") }, "spec.runtime.exec.env.EVENKEEL_APP: Invalid value"},
 		"no process":                {func(a *v1alpha1.App) { a.Spec.Runtime.PM2.Process = "" }, "spec.runtime.pm2.process: Required value"},
 		"every process":             {func(a *v1alpha1.App) { a.Spec.Runtime.PM2.Process = "all" }, "spec.runtime.pm2.process: Invalid value"},
 		"an id":                     {func(a *v1alpha1.App) { a.Spec.Runtime.PM2.Process = "0" }, "spec.runtime.pm2.process: Invalid value"},

@@ -110,7 +110,7 @@ func (p *Prober) preferred(l *look) []int {
 }
 
 // Whose says whose a listening socket is. Ours is what descends from the process that the runtime names (in cluster mode
-// PM2's daemon itself listens). An orphan of ours carries, in the environment it was born with, the same PM2_HOME and a
+// PM2's daemon itself listens). An orphan of ours carries, in the environment it was born with, the runtime's badge with a
 // mark that the runtime is known to have given to this application. Name, folder and user prove nothing.
 func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whose {
 	if !o.Known {
@@ -131,7 +131,7 @@ func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whos
 	if runtime.CouldNotAsk(l.snapshotErr) {
 		return facts.CannotTell // which processes are the application's own is not known now
 	}
-	if Marked(p.FS, o.Process, l.snapshot.Daemon.Home, marks(app, l)) {
+	if l.snapshot.Daemon.Badge.On(p.FS, o.Process, marks(app, l)) {
 		return facts.OurOrphan
 	}
 	return facts.Stranger
@@ -149,18 +149,6 @@ func marks(app *v1alpha1.App, l *look) []string {
 		}
 	}
 	return append(list, l.snapshot.Daemon.Revival.Marks...)
-}
-
-// Marked tells whether a process was born with this PM2_HOME and one of these marks in its environment.
-func Marked(fs procfs.FS, id procfs.Identity, home string, marks []string) bool {
-	if home == "" || len(marks) == 0 {
-		return false
-	}
-	env, err := fs.Environ(id, "PM2_HOME", "unique_id")
-	if err != nil {
-		return false
-	}
-	return env["PM2_HOME"] == home && slices.Contains(marks, env["unique_id"])
 }
 
 func userName(uid uint32) string {

@@ -20,11 +20,15 @@ import (
 func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
 	s := &l.snapshot
 	f := facts.Process{
-		Runtime: "pm2", Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
+		Runtime: l.app.Spec.Runtime.Kind(), Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
 		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Signs: signs,
 	}
+	manager := l.app.Spec.Runtime.Manager()
 	for n := range s.Processes {
 		row := &s.Processes[n]
+		if row.OutLog == row.ErrLog {
+			f.Output = row.OutLog
+		}
 		fr := facts.Row{
 			ID: row.ID, State: string(row.State), Raw: row.Raw, PID: row.PID, Restarts: row.Restarts, ExitCode: row.ExitCode,
 			Mark: row.Mark, Cluster: row.Cluster, Message: row.Message,
@@ -41,12 +45,12 @@ func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
 	case errors.Is(l.snapshotErr, runtime.ErrNoDaemon):
 		f.Daemon, f.Leftover, f.Revival, f.NoRevival = false, s.Daemon.Leftover, s.Daemon.Revival.How, s.Daemon.Revival.Why
 		r.Status, r.Reason = metav1.ConditionFalse, "NoDaemon"
-		r.Message = "no PM2 daemon runs in " + s.Daemon.Home
+		r.Message = "no " + manager + " daemon runs in " + s.Daemon.Home
 	case l.snapshotErr != nil && runtime.CouldNotAsk(l.snapshotErr):
 		f.Error = l.snapshotErr.Error()
 		f.State = string(runtime.Unknown)
 		r.Status, r.Reason = metav1.ConditionUnknown, "CouldNotAsk"
-		r.Message = "PM2 could not be asked: " + l.snapshotErr.Error()
+		r.Message = manager + " could not be asked: " + l.snapshotErr.Error()
 	default:
 		r.Status, r.Reason, r.Message = processStatus(l, &f)
 	}
@@ -56,9 +60,9 @@ func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
 
 func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, string) {
 	s := &l.snapshot
-	state := s.State()
+	state, manager := s.State(), l.app.Spec.Runtime.Manager()
 	if state == runtime.Missing {
-		return metav1.ConditionFalse, "NotListed", "PM2 in " + s.Daemon.Home + " lists no process of that name"
+		return metav1.ConditionFalse, "NotListed", manager + " in " + s.Daemon.Home + " lists no process of that name"
 	}
 	row := s.Processes[0]
 	for n := range s.Processes {
@@ -71,9 +75,16 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 	if row.ExitCode != nil {
 		exit = fmt.Sprintf(", last exit code %d", *row.ExitCode)
 	}
-	text := fmt.Sprintf("PM2 says %s (id %s, %d restarts%s)", row.Raw, row.ID, f.Restarts(), exit)
-	if row.Lying {
+	id := ""
+	if l.app.Spec.Runtime.Exec == nil {
+		id = "id " + row.ID + ", "
+	}
+	text := fmt.Sprintf("%s says %s (%s%d restarts%s)", manager, row.Raw, id, f.Restarts(), exit)
+	switch {
+	case row.Lying:
 		text += ", but " + row.Message
+	case row.Message != "" && !row.Alive():
+		text += ": " + row.Message
 	}
 	switch state {
 	case runtime.Running:

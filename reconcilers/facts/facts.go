@@ -14,9 +14,11 @@ const ReasonCrashLoop = "CrashLoop"
 
 // Process is what the runtime and the kernel say of the application's process.
 type Process struct {
-	// Runtime is the process manager's name; Home is where it was asked.
+	// Runtime is the runtime's kind, as in spec.runtime; Home is where it was asked. Output is the file that holds what the
+	// application writes, where there is one for all of it.
 	Runtime string `json:"runtime"`
 	Home    string `json:"home,omitempty"`
+	Output  string `json:"output,omitempty"`
 	// Daemon says that the process manager runs; DaemonPID is its process.
 	Daemon    bool `json:"daemon"`
 	DaemonPID int  `json:"daemonPID,omitempty"`

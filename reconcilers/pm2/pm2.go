@@ -177,6 +177,7 @@ func (m *Manager) look(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime) 
 	for try := 0; ; try++ {
 		a, err := m.rows(ctx, h, spec)
 		s := runtime.Snapshot{Daemon: a.daemon, Via: a.via}
+		s.Daemon.Badge = runtime.Badge{HomeVar: "PM2_HOME", MarkVar: "unique_id", Home: s.Daemon.Home}
 		if err != nil {
 			if s.Daemon.Why == "" {
 				s.Daemon.Why = err.Error()

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
-	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
@@ -152,24 +151,13 @@ func (m *Manager) next(p *runtime.Process, since v1alpha1.Instant) order {
 	}
 }
 
-// young tells whether the row's process was born at or after since. Start times are known to a hundredth of a second.
+// young tells whether the row's process was born at or after since.
 func young(p *runtime.Process, since v1alpha1.Instant, boot string) bool {
-	switch {
-	case since.IsZero():
-		return true
-	case p.Identity.PID == 0:
+	if !since.IsZero() && p.Identity.PID == 0 {
 		return !p.StartedAt.Before(since.Wall.Time)
-	case since.BootID == "":
-		age := procfs.SinceBoot() - p.Identity.StartedAt()
-		return !time.Now().Add(-age + startTick).Before(since.Wall.Time)
-	case boot != "" && since.BootID != boot:
-		return true // a moment of another boot lies before every process of this one
-	default:
-		return p.Identity.StartedAt()+startTick >= since.Boot.Duration
 	}
+	return runtime.Young(p.Identity, since, boot)
 }
-
-const startTick = 10 * time.Millisecond
 
 func keys(rows []runtime.Process, in map[string]bool) []string {
 	var ids []string
@@ -208,6 +196,10 @@ func (m *Manager) create(ctx context.Context, h *home, app *v1alpha1.App, spec *
 	}
 	cmd := &command{m: m, home: h, spec: spec, daemon: d, dir: app.Spec.Directory}
 	if _, err := cmd.exec(ctx, 64<<10, nil, args...); err != nil {
+		if snap, lookErr := m.look(ctx, h, spec); lookErr == nil && len(snap.Processes) > 0 {
+			// PM2 refuses to add what somebody else has added since the look.
+			return runtime.StartResult{How: runtime.AlreadyRunning, Message: "somebody else has just started it"}, nil
+		}
 		return runtime.StartResult{}, err
 	}
 	// For an ecosystem file without such an application PM2 does nothing, and its exit status is 0.

@@ -51,7 +51,7 @@ const (
 	webJS = `require('http').createServer((q, r) => r.end('ok')).listen(0, '127.0.0.1');
 process.on('SIGINT', () => process.exit(0));`
 	dieJS      = `setTimeout(() => process.exit(3), Number(process.env.LIFE || 0));`
-	stubbornJS = `process.on('SIGINT', () => {}); setInterval(() => {}, 1000);`
+	stubbornJS = `process.on('SIGINT', () => {}); setInterval(() => {}, 1000); console.log('ready ' + process.pid);`
 )
 
 func newWorld(t testing.TB) *world {

@@ -95,7 +95,7 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		"another application of this PM2":     child(t, "node shop.js", marked("ours")...),
 	}
 	rt := &fakeRuntime{snapshot: runtime.Snapshot{
-		Daemon:    runtime.Daemon{Reachable: true, Home: home},
+		Daemon:    daemonIn(home),
 		Processes: []runtime.Process{{Name: "site", ID: "0", PID: live.PID, Identity: live, Mark: "ours"}},
 		Others: []runtime.Process{{
 			Name: "shop", ID: "1", PID: survivors["another application of this PM2"].PID, Identity: survivors["another application of this PM2"],
@@ -141,7 +141,7 @@ func TestDescentProvesUntilTheStopAndNotAfterIt(t *testing.T) {
 	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
 	main := child(t, "npm start", "PATH=/bin")
 	rt := &fakeRuntime{snapshot: runtime.Snapshot{
-		Daemon: runtime.Daemon{Reachable: true, Home: home}, Processes: []runtime.Process{{Name: "site", ID: "0", PID: main.PID, Identity: main}},
+		Daemon: daemonIn(home), Processes: []runtime.Process{{Name: "site", ID: "0", PID: main.PID, Identity: main}},
 	}}
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
 	h.remember(app.Name+"/1-1", &rt.snapshot)
@@ -162,7 +162,7 @@ func TestEvenkeelAndWhatIsAboveItAreNeverTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt := &fakeRuntime{snapshot: runtime.Snapshot{
-		Daemon: runtime.Daemon{Reachable: true, Home: home}, Processes: []runtime.Process{{Name: "site", ID: "0", PID: self.PID, Identity: self.Identity}},
+		Daemon: daemonIn(home), Processes: []runtime.Process{{Name: "site", ID: "0", PID: self.PID, Identity: self.Identity}},
 	}}
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
 	h.remember("/1-1", &rt.snapshot)
@@ -194,4 +194,8 @@ func TestStepsAreTheMissionsInItsOrder(t *testing.T) {
 			t.Errorf("step %s: %+v", s, traits)
 		}
 	}
+}
+
+func daemonIn(home string) runtime.Daemon {
+	return runtime.Daemon{Reachable: true, Home: home, Badge: runtime.Badge{HomeVar: "PM2_HOME", MarkVar: "unique_id", Home: home}}
 }

@@ -173,7 +173,8 @@ func (w *watcher) lost(p *facts.Process, now v1alpha1.Instant) ruling {
 		if w.goneAt.IsZero() {
 			w.goneAt = now
 		}
-		if now.Since(w.goneAt) >= goneAfter || runtime.State(p.State) == runtime.Errored {
+		own := p.Runtime == v1alpha1.RuntimeExec // what evenkeel itself keeps does not come back unless it says so
+		if own || now.Since(w.goneAt) >= goneAfter || runtime.State(p.State) == runtime.Errored {
 			return ruling{lost: "the process is gone, and nobody brings it back"}
 		}
 		return ruling{again: goneAfter / 4}

@@ -40,7 +40,7 @@ func (h *Hands) stop(ctx context.Context, app *v1alpha1.App, step pass.Step) out
 		}
 		// The manager has to notice before it can be told to start.
 		if _, err := h.Runtime.Stop(ctx, app, app.Spec.Recovery.StopTimeout.Duration); err != nil {
-			return failed("it outlived %s and was killed, but PM2 does not take it for stopped: %v", limit, err)
+			return failed("it outlived %s and was killed, but its process manager does not take it for stopped: %v", limit, err)
 		}
 		return done("it outlived %s and was killed", limit)
 	case errors.Is(err, runtime.ErrNoDaemon), errors.Is(err, runtime.ErrNotListed):
@@ -128,7 +128,7 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	h.mu.Lock()
 	kin := slices.Clone(h.families[family(app, step)])
 	h.mu.Unlock()
-	home := snapshot.Daemon.Home
+	badge := snapshot.Daemon.Badge
 	marks := append(slices.Clone(step.Learned.Marks), snapshot.Daemon.Revival.Marks...)
 	for n := range snapshot.Processes {
 		marks = append(marks, snapshot.Processes[n].Mark)
@@ -138,7 +138,7 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 		if !p.Alive() || p.Kernel {
 			continue
 		}
-		if !slices.Contains(kin, p.Identity) && !checks.Marked(h.FS, p.Identity, home, marks) {
+		if !slices.Contains(kin, p.Identity) && !badge.On(h.FS, p.Identity, marks) {
 			continue
 		}
 		if why := guard.forbids(p); why != "" {

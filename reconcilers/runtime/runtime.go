@@ -140,6 +140,8 @@ type Daemon struct {
 	Version string
 	Home    string
 	Socket  string
+	// Badge is what it writes into the environment of every process that it starts.
+	Badge Badge
 	// Leftover says that a socket is there and nobody behind it: it was killed, or is from before a reboot.
 	Leftover bool
 	// Why says in a sentence why it could not be asked.
@@ -251,7 +253,7 @@ type Exit struct {
 	At time.Time
 	// ID is the manager's id of the row.
 	ID string
-	// Code is the exit code; a killed process reads 0.
+	// Code is the exit code; a killed process reads 0. It is -1 where it cannot be told.
 	Code int
 	// Signal ended it; empty if it ended itself, or if that cannot be told.
 	Signal string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unsafe"
 
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"golang.org/x/sys/unix"
@@ -49,6 +50,24 @@ func Wait(ctx context.Context, id procfs.Identity) error {
 	}
 	defer h.close()
 	return h.wait(ctx)
+}
+
+// WaitExit is Wait, and tells how the process ended, where that can be told. Of a child of ours only its reaping tells; of
+// another process newer kernels (6.15) do, once its own parent has reaped it, for which a few milliseconds are waited.
+func WaitExit(ctx context.Context, id procfs.Identity) (status unix.WaitStatus, known bool, err error) {
+	h, err := open(id)
+	if errors.Is(err, ErrGone) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	defer h.close()
+	if err := h.wait(ctx); err != nil {
+		return 0, false, err
+	}
+	status, known = h.exit()
+	return status, known, nil
 }
 
 // handle is a pidfd whose process is known to be the one that id means.
@@ -144,5 +163,41 @@ func ended(fd int) (bool, error) {
 			continue
 		}
 		return n > 0, err
+	}
+}
+
+// pidfdInfo is the kernel's struct pidfd_info, as far as is asked for.
+type pidfdInfo struct {
+	mask     uint64
+	_        [52]byte
+	exitCode int32
+}
+
+const (
+	getInfo  = 0xC040FF0B // PIDFD_GET_INFO
+	infoExit = 1 << 3     // PIDFD_INFO_EXIT
+	// reapTime is how long the parent of a process that has ended may take to reap it, for its status to be told.
+	reapTime = 5 * time.Millisecond
+)
+
+// exit asks the kernel how the process ended.
+func (h *handle) exit() (unix.WaitStatus, bool) {
+	raw, err := h.file.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	for begun := time.Now(); ; {
+		info := pidfdInfo{mask: infoExit}
+		var errno unix.Errno
+		err := raw.Control(func(fd uintptr) {
+			_, _, errno = unix.Syscall(unix.SYS_IOCTL, fd, getInfo, uintptr(unsafe.Pointer(&info))) // #nosec G103 -- there is no wrapper
+		})
+		switch {
+		case err == nil && errno == 0 && info.mask&infoExit != 0:
+			return unix.WaitStatus(info.exitCode), true
+		case err != nil, errno != 0 && errno != unix.ESRCH, time.Since(begun) > reapTime:
+			return 0, false
+		}
+		time.Sleep(time.Millisecond / 2)
 	}
 }

@@ -204,6 +204,36 @@ func TestWaitForOneThatIsNoChild(t *testing.T) {
 	}
 }
 
+// How one that is no child ended is told by newer kernels only; what is told must be true.
+func TestWaitExitOfOneThatIsNoChild(t *testing.T) {
+	p := start(t, "parent")
+	var pid int
+	if _, err := fmt.Sscan(strings.Join(p.said, " "), &pid); err != nil {
+		t.Fatal(err)
+	}
+	id := identify(t, pid)
+	type exit struct {
+		status unix.WaitStatus
+		known  bool
+		err    error
+	}
+	waited := make(chan exit, 1)
+	go func() {
+		status, known, err := WaitExit(t.Context(), id)
+		waited <- exit{status, known, err}
+	}()
+	if err := Send(t.Context(), id, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	e := <-waited
+	if e.err != nil || (e.known && (!e.status.Signaled() || e.status.Signal() != unix.SIGKILL)) {
+		t.Errorf("%+v", e)
+	}
+	if _, known, err := WaitExit(t.Context(), id); err != nil || known {
+		t.Errorf("of one that is gone: known %v, %v", known, err)
+	}
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	p := start(t, "plain")
 	reason := errors.New("the reason")

@@ -42,7 +42,9 @@ early to say. A rule marked *certain* needs no further looks; the others count o
 		}
 		fmt.Fprintf(&b, "| %d | `%s` | %s | %s, %s | %s | %s |\n", n+1, r.Name, r.Sees, r.Blame, r.Reason, follows, limit)
 	}
-	b.WriteString("\n## What the operator is told to look at\n\n")
+	b.WriteString("\n## What the operator is told to look at\n\n" +
+		"`{log}` and `{errors}` are `pm2 logs NAME --lines 50` (with `--err`) under PM2, and `tail -n 50 FILE` with the output file under\n" +
+		"exec; `{list}` is `pm2 ls`, or `evenkeel status APP`.\n\n")
 	for _, r := range Rules() {
 		if len(r.Next) == 0 || r.Remedy == v1alpha1.RemedyNone {
 			continue

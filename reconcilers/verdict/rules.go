@@ -15,7 +15,7 @@ import (
 const (
 	holdLimit = 30 * time.Minute
 	// settleTime is how long a process that is gone must stay gone before PM2 is taken not to bring it back: its own
-	// restarts pass through "stopped".
+	// restarts pass through "stopped". What evenkeel itself keeps is not about to come back unless it says so.
 	settleTime = 2 * time.Second
 	// endedTime is the same for a process manager that has ended in good order: it may be on its way to a newer version of
 	// itself, or the machine has just begun.
@@ -94,12 +94,12 @@ var rules = []Rule{
 		Blame: v1alpha1.BlameRuntime, Reason: "RunByAnother", Remedy: v1alpha1.RemedyHold,
 		AtLimit: "no limit: the site is up",
 		Next: []string{
-			"is it another user's PM2, or another PM2_HOME? evenkeel asked {home}",
-			"set spec.runtime.pm2.home, or run evenkeel as the user who runs the application",
+			"is it another user's process manager, or another home of it? evenkeel asked {home}",
+			"under PM2 set spec.runtime.pm2.home, or run evenkeel as the user who runs the application",
 		},
 		match: func(v *view) (string, bool) {
 			_, orphan := v.port.By(facts.OurOrphan)
-			return fmt.Sprintf("port %d answers, but PM2 in %s does not run %q there", v.port.Port, v.process.Home, v.name()),
+			return fmt.Sprintf("port %d answers, but %s in %s does not run %q there", v.port.Port, v.manager(), v.process.Home, v.name()),
 				notRunning(v) && v.answers() && !orphan
 		},
 	},
@@ -107,7 +107,7 @@ var rules = []Rule{
 		Name: "build-missing", Sees: "the build output that was there is gone, or the log says so, and the application does not answer",
 		Blame: v1alpha1.BlameConfig, Reason: "BuildMissing", Remedy: v1alpha1.RemedyHold, Certain: false,
 		AtLimit: "no limit: no restart can help; the alert is repeated every hour",
-		Next:    []string{"rebuild or roll back: cd {directory} && npm run build", "see the log: pm2 logs {name} --lines 50"},
+		Next:    []string{"rebuild or roll back: cd {directory} && npm run build", "see the log: {log}"},
 		match: func(v *view) (string, bool) {
 			known := v.sign(facts.SignBuildMissing) || (v.c.Record.Learned != nil && v.c.Record.Learned.BuildSeen)
 			return "there is no finished build: " + v.build.Missing + " is missing", v.build.Kind != "" && !v.build.Present && known && !v.answers()
@@ -124,7 +124,7 @@ var rules = []Rule{
 				what += ", and PM2 itself is,"
 			}
 			return fmt.Sprintf("%s stopped by hand %s ago", what, v.process.StopOrderedFor.Round(time.Second)),
-				v.stopped() && v.unmoved() >= settleTime
+				v.stopped() && v.unmoved() >= v.settle()
 		},
 		adjust: func(v *view, out *v1alpha1.Verdict) { out.HoldLimit = v.c.App.Spec.Recovery.RespectStop },
 	},
@@ -156,9 +156,9 @@ var rules = []Rule{
 	{
 		Name: "cache-signature", Sees: "it comes and goes without an answer, and its log names one of the cache folders",
 		Blame: v1alpha1.BlameCache, Reason: "CacheSignature", Remedy: v1alpha1.RemedyRecover, Plan: PlanClean, Own: true, Certain: true,
-		Next: []string{"see the log: pm2 logs {name} --err --lines 50"},
+		Next: []string{"see the log: {errors}"},
 		match: func(v *view) (string, bool) {
-			down := notRunning(v) && v.unmoved() >= settleTime
+			down := notRunning(v) && v.unmoved() >= v.settle()
 			return "the application does not come up, and its log names its cache",
 				v.asked && v.sign(facts.SignCache) && !v.answers() && (down || v.crashLoop()) && !v.stopped()
 		},
@@ -166,7 +166,7 @@ var rules = []Rule{
 	{
 		Name: "crash-loop", Sees: "three lives without one good answer, or five unplanned exits within ten minutes",
 		Blame: v1alpha1.BlameApp, Reason: "CrashLoop", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
-		Next: []string{"see why it dies: pm2 logs {name} --err --lines 50"},
+		Next: []string{"see why it dies: {errors}"},
 		match: func(v *view) (string, bool) {
 			return fmt.Sprintf("the application comes and goes: %d lives without a good answer, %d unplanned exits in ten minutes",
 				v.lives(), v.process.Crashes), v.asked && !v.answers() && v.state() != runtime.Errored && !v.stopped() && v.crashLoop()
@@ -175,7 +175,7 @@ var rules = []Rule{
 	{
 		Name: "crash-loop-answering", Sees: "it answers in between: three lives that answered have come and gone, with five unplanned exits within ten minutes",
 		Blame: v1alpha1.BlameApp, Reason: "CrashLoop", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
-		Next: []string{"see why it dies: pm2 logs {name} --err --lines 50"},
+		Next: []string{"see why it dies: {errors}"},
 		match: func(v *view) (string, bool) {
 			return fmt.Sprintf("the application comes and goes, though it answers in between: %d unplanned exits in ten minutes", v.process.Crashes),
 				v.answers() && v.young() && v.answeredLives() >= crashLives
@@ -194,7 +194,7 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) {
 			switch v.state() {
 			case runtime.Stopping, runtime.Starting, runtime.Waiting:
-				return "PM2 is at it: " + v.message(v1alpha1.CheckProcess), v.unmoved() < v.bound()
+				return v.manager() + " is at it: " + v.message(v1alpha1.CheckProcess), v.unmoved() < v.bound()
 			}
 			return "", false
 		},
@@ -214,11 +214,11 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "process-gone", Sees: "the process is gone, and the runtime has not brought it back within two seconds",
+		Name: "process-gone", Sees: "the process is gone, and the runtime has not brought it back within two seconds (under exec: and will not)",
 		Blame: v1alpha1.BlameApp, Reason: "ProcessGone", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
-		Next: []string{"see why it died: pm2 logs {name} --err --lines 50"},
+		Next: []string{"see why it died: {errors}"},
 		match: func(v *view) (string, bool) {
-			return "the application does not run: " + v.message(v1alpha1.CheckProcess), notRunning(v) && v.unmoved() >= settleTime
+			return "the application does not run: " + v.message(v1alpha1.CheckProcess), notRunning(v) && v.unmoved() >= v.settle()
 		},
 	},
 	{
@@ -239,7 +239,7 @@ var rules = []Rule{
 	{
 		Name: "not-listening", Sees: "the process runs, and nobody listens on its port",
 		Blame: v1alpha1.BlameApp, Reason: "NotListening", Remedy: v1alpha1.RemedyRecover, Own: true,
-		Next: []string{"see the log: pm2 logs {name} --lines 50", "does the application really use port {port}?"},
+		Next: []string{"see the log: {log}", "does the application really use port {port}?"},
 		match: func(v *view) (string, bool) {
 			return fmt.Sprintf("the application's process runs, but nobody listens on port %d", v.port.Port),
 				v.running && v.is(v1alpha1.CheckPort, metav1.ConditionFalse) && len(v.port.Listeners) == 0 && !v.answers()
@@ -249,9 +249,9 @@ var rules = []Rule{
 		Name: "cannot-see", Sees: "the process manager could not be asked, and the leading check is False",
 		Blame: v1alpha1.BlameHost, Reason: "CannotSee", Remedy: v1alpha1.RemedyHold,
 		Limit: leadUnknown, AtLimit: "one plain recovery", Act: true,
-		Next: []string{"see whether this machine is starved: uptime; free -m; ps -eo pid,pcpu,rss,comm --sort=-pcpu | head", "see whether PM2 answers: pm2 ls"},
+		Next: []string{"see whether this machine is starved: uptime; free -m; ps -eo pid,pcpu,rss,comm --sort=-pcpu | head", "see what keeps it: {list}"},
 		match: func(v *view) (string, bool) {
-			return "PM2 could not be asked (" + v.message(v1alpha1.CheckProcess) + "), so that it is not known what is wrong: " + v.lead.Message,
+			return v.manager() + " could not be asked (" + v.message(v1alpha1.CheckProcess) + "), so that it is not known what is wrong: " + v.lead.Message,
 				!v.asked && v.lead.Status == metav1.ConditionFalse
 		},
 		adjust: func(v *view, out *v1alpha1.Verdict) {
@@ -272,7 +272,7 @@ var rules = []Rule{
 	{
 		Name: "hung", Sees: "the process runs and the port is open, and no answer comes in time",
 		Blame: v1alpha1.BlameApp, Reason: "Hung", Remedy: v1alpha1.RemedyRecover, Own: true,
-		Next: []string{"see the log: pm2 logs {name} --lines 50"},
+		Next: []string{"see the log: {log}"},
 		match: func(v *view) (string, bool) {
 			return "the application does not answer: " + v.message(v1alpha1.CheckLocal),
 				v.running && v.is(v1alpha1.CheckLocal, metav1.ConditionFalse) && v.local.Class == facts.Timeout
@@ -283,7 +283,7 @@ var rules = []Rule{
 		Name: "database-down", Sees: "the application answers with an error of its own, and its log names the database",
 		Blame: v1alpha1.BlameDatabase, Reason: "DatabaseUnreachable", Remedy: v1alpha1.RemedyHold,
 		Limit: holdLimit, AtLimit: "one plain recovery", Act: true,
-		Next: []string{"does the database run, and does it answer from this machine?", "see the log: pm2 logs {name} --err --lines 50"},
+		Next: []string{"does the database run, and does it answer from this machine?", "see the log: {errors}"},
 		match: func(v *view) (string, bool) {
 			return "the application cannot reach its database: " + v.message(v1alpha1.CheckLocal),
 				v.running && v.is(v1alpha1.CheckLocal, metav1.ConditionFalse) && v.local.Class == facts.Answered && v.sign(facts.SignDatabase)
@@ -292,7 +292,7 @@ var rules = []Rule{
 	{
 		Name: "server-error", Sees: "the application answers with an error of its own (5xx, or a status that is not expected)",
 		Blame: v1alpha1.BlameApp, Reason: "ServerError", Remedy: v1alpha1.RemedyRecover, Own: true,
-		Next: []string{"see the log: pm2 logs {name} --err --lines 50"},
+		Next: []string{"see the log: {errors}"},
 		match: func(v *view) (string, bool) {
 			return "the application answers with an error: " + v.message(v1alpha1.CheckLocal),
 				v.is(v1alpha1.CheckLocal, metav1.ConditionFalse) && v.local.Class == facts.Answered
@@ -329,7 +329,7 @@ var rules = []Rule{
 	{
 		Name: "memory-app-grew", Sees: "available memory is low, and the application's own processes have grown by what is missing",
 		Blame: v1alpha1.BlameMemory, Reason: "AppGrew", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
-		Next: []string{"see who uses it: ps -eo pid,user,rss,comm --sort=-rss | head", "a leak? see the application's log: pm2 logs {name}"},
+		Next: []string{"see who uses it: ps -eo pid,user,rss,comm --sort=-rss | head", "a leak? see the application's log: {log}"},
 		match: func(v *view) (string, bool) {
 			if !v.memoryOnly() || v.memoryTried() {
 				return "", false
@@ -389,7 +389,7 @@ var rules = []Rule{
 	{
 		Name: "local-fails", Sees: "the leading check is False, for whatever reason",
 		Blame: v1alpha1.BlameApp, Reason: "NoAnswer", Remedy: v1alpha1.RemedyRecover, Own: true,
-		Next: []string{"see the log: pm2 logs {name} --lines 50"},
+		Next: []string{"see the log: {log}"},
 		match: func(v *view) (string, bool) {
 			return "the application is not well: " + v.lead.Message, v.lead.Status == metav1.ConditionFalse
 		},

@@ -3,6 +3,7 @@ package verdict
 import (
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,32 @@ func twice(w *world) *pass.Case {
 	return &pass.Case{
 		App: app(), Now: instant(5 * time.Second),
 		Recent: []v1alpha1.Observation{w.observation(instant(0)), w.observation(instant(5 * time.Second))},
+	}
+}
+
+func keptByEvenkeel(c *pass.Case) {
+	c.App.Spec.Runtime = v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: []string{"node", "server.js"}}}
+}
+
+// TestNobodyIsSentToAProcessManagerThatIsNotThere: what is said of an application that evenkeel keeps itself names no PM2.
+func TestNobodyIsSentToAProcessManagerThatIsNotThere(t *testing.T) {
+	for _, change := range []func(w *world){
+		func(w *world) { w.gone(runtime.Stopped) },
+		func(w *world) { w.gone(runtime.Waiting) },
+		func(w *world) { w.local = facts.HTTP{Class: facts.Timeout}; w.status["local"] = no },
+		func(w *world) { w.process = facts.Process{}; w.status["process"], w.status["local"] = maybe, no },
+		func(w *world) { w.process.Crashes, w.status["local"] = 5, no },
+	} {
+		w := well()
+		w.process.Home = "/var/lib/evenkeel"
+		change(w)
+		w.process.Runtime, w.process.Output = v1alpha1.RuntimeExec, "/var/lib/evenkeel/site.output.log"
+		c := twice(w)
+		keptByEvenkeel(c)
+		v := Diagnose(c)
+		if said := v.Message + strings.Join(v.Next, "\n"); strings.Contains(strings.ToLower(said), "pm2") {
+			t.Errorf("%s says: %s", v.Rule, said)
+		}
 	}
 }
 
@@ -264,6 +291,12 @@ func TestVerdicts(t *testing.T) {
 			c.Recent[0] = before.observation(c.Recent[0].At)
 		}, "process-going", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
 		{"not listed, and it is known", func(w *world) { w.gone(runtime.Missing) }, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"what evenkeel keeps itself is gone since a moment, and does not come back unless it says so",
+			func(w *world) { w.gone(runtime.Stopped); w.process.Runtime = v1alpha1.RuntimeExec },
+			func(c *pass.Case) { keptByEvenkeel(c); c.Recent = c.Recent[1:] }, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"what evenkeel keeps itself is about to be started again",
+			func(w *world) { w.gone(runtime.Waiting); w.process.Runtime = v1alpha1.RuntimeExec },
+			keptByEvenkeel, "runtime-busy", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
 		{"PM2 cannot be asked and nothing answers", func(w *world) {
 			w.process = facts.Process{State: string(runtime.Unknown)}
 			w.local = facts.HTTP{Class: facts.Timeout}

@@ -21,6 +21,35 @@ func (v *view) name() string {
 	return v.c.App.Name
 }
 
+// manager names the process manager.
+func (v *view) manager() string { return v.c.App.Spec.Runtime.Manager() }
+
+// settle is how long a process that is gone must stay gone before nobody is taken to bring it back.
+func (v *view) settle() time.Duration {
+	if v.process.Runtime == v1alpha1.RuntimeExec {
+		return 0
+	}
+	return settleTime
+}
+
+// logs are the commands that show what the application wrote: all of it, and its errors.
+func (v *view) logs() (all, errors string) {
+	if v.c.App.Spec.Runtime.PM2 != nil {
+		all = "pm2 logs " + v.name()
+		return all + " --lines 50", all + " --err --lines 50"
+	}
+	all = "tail -n 50 " + v.process.Output
+	return all, all
+}
+
+// list is the command that shows how the application's process is.
+func (v *view) list() string {
+	if v.c.App.Spec.Runtime.PM2 != nil {
+		return "pm2 ls"
+	}
+	return "evenkeel status " + v.c.App.Name
+}
+
 // crashLoop says that the application comes and goes. While a stranger has its port, and a while after, the comings and
 // goings are the stranger's doing.
 func (v *view) crashLoop() bool {
@@ -152,7 +181,9 @@ func expand(hints []string, v *view) []string {
 	if u, err := url.Parse(v.c.App.Spec.Checks.Public.URL); err == nil {
 		public, host = u.Scheme+"://"+u.Host+u.Path, u.Hostname() // without user, password and query
 	}
+	log, errors := v.logs()
 	fill := strings.NewReplacer(
+		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{deploy}", deploy,
 		"{missing}", strings.Join(v.database.Missing, ", "),
