@@ -101,7 +101,7 @@ func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
 	case low && l.LowMemorySince == nil:
 		now := c.Now
 		l.LowMemorySince = &now
-	case !low && (newLife || m.Available >= m.Wanted+m.Wanted/2):
+	case !low && (newLife || m.Available >= m.Clears()):
 		l.LowMemorySince = nil
 	}
 	if m.Life == "" {

@@ -353,7 +353,7 @@ func (e *eyes) memory(l *look) v1alpha1.CheckResult {
 	f.Life = life
 	learned := l.app.Status.Learned
 	wasLow := learned != nil && learned.LowMemorySince != nil && learned.Incarnation == life
-	if f.Available < f.Wanted || wasLow && f.Available < f.Wanted+f.Wanted/2 {
+	if f.Available < f.Wanted || wasLow && f.Available < f.Clears() {
 		return result(metav1.ConditionFalse, "Low", fmt.Sprintf("%d MiB available", f.Available>>20), f)
 	}
 	return result(metav1.ConditionTrue, "Enough", fmt.Sprintf("%d MiB available", f.Available>>20), f)

@@ -185,6 +185,10 @@ type Memory struct {
 	HogBytes int64  `json:"hogBytes,omitempty"`
 }
 
+// Clears is how much has to be available for low memory to be over: one and a half times what is wanted, so that it does
+// not come and go at the edge.
+func (m *Memory) Clears() int64 { return m.Wanted + m.Wanted/2 }
+
 // Database is the database's configuration: names only.
 type Database struct {
 	Files   []string `json:"files,omitempty"`

@@ -241,6 +241,18 @@ func TestVerdicts(t *testing.T) {
 			lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
 		{"memory is low and another took it", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
 			lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"memory was low, has risen a little, and the application grew", func(w *world) {
+			w.memory.Available, w.memory.Tree, w.memory.HogBytes, w.status["memory"] = 130<<20, 900<<20, 50<<20, no
+		}, lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
+		{"memory was low, has risen a little, and the application grew by less than lacks", func(w *world) {
+			w.memory.Available, w.memory.Tree, w.status["memory"] = 130<<20, 219<<20, no
+		}, lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"memory stalls, and the application has outgrown everybody else", func(w *world) {
+			w.memory.Available, w.memory.Stalled, w.memory.Tree, w.status["memory"] = 500<<20, 60, 400<<20, no
+		}, lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
+		{"memory stalls, and another is larger than the application", func(w *world) {
+			w.memory.Available, w.memory.Stalled, w.memory.Tree, w.memory.HogBytes, w.status["memory"] = 130<<20, 60, 400<<20, 600<<20, no
+		}, lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
 		{"memory is low, another took it, and the operator wants a restart all the same", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
 			func(c *pass.Case) {
 				lowFor(4 * time.Minute)(c)

@@ -65,13 +65,18 @@ func (v *view) memoryOnly() bool {
 	return v.is(v1alpha1.CheckMemory, metav1.ConditionFalse) && v.lead.Status == metav1.ConditionTrue
 }
 
-// grewByWhatIsMissing says that the application's own growth explains why memory is low. Memory that stalls although
-// enough is available is explained only by one that has outgrown everybody else.
+// grewByWhatIsMissing says that the application's own growth explains why memory is low. Once it was low, what is missing
+// is what lacks for that to be over. Memory that stalls although enough is available is explained only by one that has
+// outgrown everybody else.
 func (v *view) grewByWhatIsMissing(grown int64) bool {
-	if missing := v.memory.Wanted - v.memory.Available; missing > 0 {
-		return grown >= missing
+	m := &v.memory
+	switch {
+	case m.Available < m.Wanted:
+		return grown >= m.Wanted-m.Available
+	case m.Stalled >= facts.StalledLow:
+		return grown >= m.Wanted && m.Tree > m.HogBytes
 	}
-	return v.memory.Stalled >= facts.StalledLow && grown >= v.memory.Wanted && v.memory.Tree > v.memory.HogBytes
+	return grown >= m.Clears()-m.Available
 }
 
 // deployMemory is for how long a deploy counts after it was last seen at work: one command of it may have ended, and the

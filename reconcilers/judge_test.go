@@ -1,0 +1,95 @@
+package reconcilers
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+)
+
+const mib = int64(1) << 20
+
+func instant(d time.Duration) v1alpha1.Instant {
+	wall := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC).Add(d)
+	return v1alpha1.Instant{Wall: metav1.NewMicroTime(wall), Boot: metav1.Duration{Duration: time.Hour + d}, BootID: "b"}
+}
+
+// seen is a case whose newest look saw this.
+func seen(at v1alpha1.Instant, learned *v1alpha1.Learned, results ...v1alpha1.CheckResult) *pass.Case {
+	app := v1alpha1.NewApp()
+	app.Name = "site"
+	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: "site"}
+	return &pass.Case{
+		App: app, Now: at, Record: v1alpha1.AppStatus{Learned: learned},
+		Recent: []v1alpha1.Observation{{At: at, Results: results}},
+	}
+}
+
+func TestLearnMemory(t *testing.T) {
+	const life, other = "100:1", "200:2"
+	before, now := instant(-time.Minute), instant(0)
+	young := &v1alpha1.Baseline{Incarnation: life, Bytes: 150 * mib}
+	settled := &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Settled: true}
+	for _, tc := range []struct {
+		name      string
+		low       *v1alpha1.Instant
+		baseline  *v1alpha1.Baseline
+		available int64
+		stalled   float64
+		life      string
+		age       time.Duration
+		local     metav1.ConditionStatus
+		unknown   bool
+		wantLow   *v1alpha1.Instant
+		want      *v1alpha1.Baseline
+	}{
+		{name: "enough", baseline: settled, available: 500, life: life, age: time.Hour, want: settled},
+		{name: "low from now on", baseline: settled, available: 99, life: life, age: time.Hour, wantLow: &now, want: settled},
+		{name: "still low", low: &before, baseline: settled, available: 99, life: life, age: time.Hour, wantLow: &before, want: settled},
+		{name: "at the edge it is not low", baseline: settled, available: 100, life: life, age: time.Hour, want: settled},
+		{name: "risen above the edge, and not well above it", low: &before, baseline: settled, available: 149, life: life, age: time.Hour, wantLow: &before, want: settled},
+		{name: "risen well above the edge", low: &before, baseline: settled, available: 150, life: life, age: time.Hour, want: settled},
+		{name: "a new life begins with a clean slate", low: &before, baseline: settled, available: 120, life: other, age: time.Second, local: metav1.ConditionUnknown, want: settled},
+		{name: "a new life with too little", low: &before, baseline: settled, available: 99, life: other, age: time.Second, local: metav1.ConditionUnknown, wantLow: &before, want: settled},
+		{name: "stalled counts as low", baseline: settled, available: 500, stalled: facts.StalledLow, life: life, age: time.Hour, wantLow: &now, want: settled},
+		{name: "what could not be asked teaches nothing", low: &before, baseline: settled, available: 500, life: life, age: time.Hour, unknown: true, wantLow: &before, want: settled},
+		{name: "no process, no baseline", available: 500, want: nil},
+		{name: "young and silent", available: 500, life: life, age: time.Second, local: metav1.ConditionUnknown, want: nil},
+		{name: "its first good answer", available: 500, life: life, age: time.Second, want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib}},
+		{name: "the first good answer stands until baselineAfter", baseline: young, available: 500, life: life, age: 9 * time.Minute, want: young},
+		{name: "settled at baselineAfter", baseline: young, available: 500, life: life, age: 10 * time.Minute,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
+		{name: "first seen when it is old, without an answer", available: 500, life: life, age: time.Hour, local: metav1.ConditionFalse,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
+		{name: "the baseline of another life is replaced", baseline: settled, available: 500, life: other, age: time.Second,
+			want: &v1alpha1.Baseline{Incarnation: other, Bytes: 300 * mib}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.local == "" {
+				tc.local = metav1.ConditionTrue
+			}
+			status := metav1.ConditionTrue
+			if tc.unknown {
+				status = metav1.ConditionUnknown
+			}
+			c := seen(now, &v1alpha1.Learned{LowMemorySince: tc.low, Baseline: tc.baseline},
+				v1alpha1.CheckResult{Check: v1alpha1.CheckLocal, Status: tc.local},
+				v1alpha1.CheckResult{Check: v1alpha1.CheckMemory, Status: status, Facts: facts.Raw(facts.Memory{
+					Available: tc.available * mib, Wanted: 100 * mib, Stalled: tc.stalled, Tree: 300 * mib, Life: tc.life,
+				})},
+				v1alpha1.CheckResult{Check: v1alpha1.CheckProcess, Status: metav1.ConditionTrue, Facts: facts.Raw(facts.Process{Life: tc.life, Age: tc.age})},
+			)
+			got := Judge{}.Learn(c)
+			if (got.LowMemorySince == nil) != (tc.wantLow == nil) || tc.wantLow != nil && !got.LowMemorySince.Wall.Equal(&tc.wantLow.Wall) {
+				t.Errorf("low since %v, want %v", got.LowMemorySince, tc.wantLow)
+			}
+			if (got.Baseline == nil) != (tc.want == nil) || tc.want != nil && *got.Baseline != *tc.want {
+				t.Errorf("baseline %+v, want %+v", got.Baseline, tc.want)
+			}
+		})
+	}
+}
