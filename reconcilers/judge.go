@@ -12,6 +12,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/checks"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 )
 
@@ -68,14 +69,7 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 			l.Answered = process.Life
 		}
 	}
-	for _, row := range process.Rows {
-		if row.Mark != "" && !slices.Contains(l.Marks, row.Mark) {
-			l.Marks = append(l.Marks, row.Mark)
-		}
-	}
-	if over := len(l.Marks) - marksKept; over > 0 {
-		l.Marks = l.Marks[over:]
-	}
+	learnMarks(c, &l, &process)
 	learnMemory(c, &l, process.Age)
 	if build, ok := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); ok && build.Kind != "" && build.Present {
 		l.BuildSeen = true
@@ -84,6 +78,26 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 		l.PublicGreenURL = url
 	}
 	return l
+}
+
+// learnMarks keeps the marks that the runtime gives to the application; those of another name or home are forgotten.
+func learnMarks(c *pass.Case, l *v1alpha1.Learned, process *facts.Process) {
+	name := runtime.NameOf(c.App)
+	if l.MarksOf != name || process.Home != "" && l.MarksIn != process.Home {
+		l.Marks = nil
+	}
+	l.MarksOf = name
+	if process.Home != "" {
+		l.MarksIn = process.Home
+	}
+	for _, row := range process.Rows {
+		if row.Mark != "" && !slices.Contains(l.Marks, row.Mark) {
+			l.Marks = append(l.Marks, row.Mark)
+		}
+	}
+	if over := len(l.Marks) - marksKept; over > 0 {
+		l.Marks = l.Marks[over:]
+	}
 }
 
 // learnMemory keeps since when memory is low, and the application's normal size. Low memory is over at one and a half

@@ -1,6 +1,7 @@
 package reconcilers
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -91,5 +92,39 @@ func TestLearnMemory(t *testing.T) {
 				t.Errorf("baseline %+v, want %+v", got.Baseline, tc.want)
 			}
 		})
+	}
+}
+
+func TestMarksAreKeptForOneNameInOneHome(t *testing.T) {
+	const home = "/home/site/.pm2"
+	known := func(of, in string, marks ...string) *v1alpha1.Learned {
+		return &v1alpha1.Learned{MarksOf: of, MarksIn: in, Marks: marks}
+	}
+	var many []string
+	for n := range marksKept {
+		many = append(many, string(rune('a'+n)))
+	}
+	for _, tc := range []struct {
+		name    string
+		learned *v1alpha1.Learned
+		process facts.Process
+		want    *v1alpha1.Learned
+	}{
+		{"the first", nil, facts.Process{Home: home, Rows: []facts.Row{{Mark: "m1"}, {Mark: "m2"}, {}}}, known("site", home, "m1", "m2")},
+		{"the same again", known("site", home, "m1"), facts.Process{Home: home, Rows: []facts.Row{{Mark: "m1"}}}, known("site", home, "m1")},
+		{"another one of the same name", known("site", home, "m1"), facts.Process{Home: home, Rows: []facts.Row{{Mark: "m2"}}}, known("site", home, "m1", "m2")},
+		{"the process manager is gone", known("site", home, "m1"), facts.Process{Home: home}, known("site", home, "m1")},
+		{"it could not be asked where it is", known("site", home, "m1"), facts.Process{}, known("site", home, "m1")},
+		{"the spec names another process", known("blue", home, "m1"), facts.Process{Home: home, Rows: []facts.Row{{Mark: "m2"}}}, known("site", home, "m2")},
+		{"the spec names another process, which is not there", known("blue", home, "m1"), facts.Process{Home: home}, known("site", home)},
+		{"another home", known("site", "/root/.pm2", "m1"), facts.Process{Home: home}, known("site", home)},
+		{"more than are kept", known("site", home, many...), facts.Process{Home: home, Rows: []facts.Row{{Mark: "new"}}},
+			known("site", home, append(slices.Clone(many[1:]), "new")...)},
+	} {
+		c := seen(instant(0), tc.learned, v1alpha1.CheckResult{Check: v1alpha1.CheckProcess, Status: metav1.ConditionTrue, Facts: facts.Raw(tc.process)})
+		got := Judge{}.Learn(c)
+		if got.MarksOf != tc.want.MarksOf || got.MarksIn != tc.want.MarksIn || !slices.Equal(got.Marks, tc.want.Marks) {
+			t.Errorf("%s: %q of %q in %q, want %+v", tc.name, got.Marks, got.MarksOf, got.MarksIn, tc.want)
+		}
 	}
 }

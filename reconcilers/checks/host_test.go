@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,30 +13,14 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
 
-const (
-	yes   = metav1.ConditionTrue
-	no    = metav1.ConditionFalse
-	maybe = metav1.ConditionUnknown
-)
-
-// machine is a proc file system of a machine with so many MiB available, whose work stands still for so much of the time.
-func machine(t *testing.T, available int, stalled float64) procfs.FS {
+// memoryOf is the proc file system of a machine with so many MiB available, whose work stands still for so much of the time.
+func memoryOf(t *testing.T, available int, stalled float64) procfs.FS {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "meminfo"), fmt.Sprintf("MemTotal: 1024000 kB\nMemFree: 10240 kB\nMemAvailable: %d kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n", available<<10))
 	write(t, filepath.Join(dir, "pressure", "memory"), fmt.Sprintf(
 		"some avg10=%.2f avg60=0.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n", stalled))
 	return procfs.New(dir)
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestMemoryCountsAsLowUntilItHasRisenWellAboveTheEdge(t *testing.T) {
@@ -71,7 +54,7 @@ func TestMemoryCountsAsLowUntilItHasRisenWellAboveTheEdge(t *testing.T) {
 				{Identity: procfs.Identity{PID: 8}, Comm: "nginx", RSS: 5 << 20},
 			}
 			l.tree = map[int]procfs.Process{100: l.procs.Processes[0]}
-			r := (&Prober{FS: machine(t, tc.available, tc.stalled)}).memoryResult(l)
+			r := (&Prober{FS: memoryOf(t, tc.available, tc.stalled)}).memoryResult(l)
 			if r.Status != tc.status || r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
 				t.Errorf("%s %s: %q, want %s %s: %q", r.Status, r.Reason, r.Message, tc.status, tc.reason, tc.says)
 			}

@@ -92,16 +92,19 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		"an install begun from the app's own": child(t, "npm ci", marked("ours")...),
 		"a checkout":                          child(t, "git pull", marked("ours")...),
 		"another application of this PM2":     child(t, "node shop.js", marked("ours")...),
+		"an orphan of another application":    child(t, "node shop.js", marked("shops")...),
 	}
 	rt := &fakeRuntime{snapshot: runtime.Snapshot{
 		Daemon:    runtime.Daemon{Reachable: true, Home: home},
 		Processes: []runtime.Process{{Name: "site", ID: "0", PID: live.PID, Identity: live, Mark: "ours"}},
 		Others: []runtime.Process{{
-			Name: "shop", ID: "1", PID: survivors["another application of this PM2"].PID, Identity: survivors["another application of this PM2"],
+			Name: "shop", ID: "1", Mark: "shops",
+			PID: survivors["another application of this PM2"].PID, Identity: survivors["another application of this PM2"],
 		}},
 	}}
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
-	out := h.linger(t.Context(), app, pass.Step{Name: StepLinger})
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{MarksOf: runtime.NameOf(app), Marks: []string{"ours", "shops"}}}
+	out := h.linger(t.Context(), app, step)
 	if out.StepOutcome != v1alpha1.StepDone {
 		t.Fatalf("%s: %s", out.StepOutcome, out.message)
 	}
@@ -112,6 +115,17 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		if !alive(t, id) {
 			t.Errorf("%s was ended", name)
 		}
+	}
+}
+
+func TestMarksOfAnotherNameProveNothing(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: "green"}
+	left := child(t, "node server.js", marked("blues")...)
+	h := &Hands{FS: procfs.Default(), Runtime: &fakeRuntime{snapshot: runtime.Snapshot{Daemon: runtime.Daemon{Reachable: true, Home: home}}}}
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{MarksOf: "blue", Marks: []string{"blues"}}}
+	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepSkipped || !alive(t, left) {
+		t.Fatalf("%s: %s", out.StepOutcome, out.message)
 	}
 }
 

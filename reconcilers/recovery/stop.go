@@ -127,11 +127,7 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	kin := slices.Clone(h.families[family(app, step)])
 	h.mu.Unlock()
 	home := snapshot.Daemon.Home
-	marks := slices.Clone(step.Learned.Marks)
-	for n := range snapshot.Processes {
-		marks = append(marks, snapshot.Processes[n].Mark)
-	}
-	marks = slices.DeleteFunc(marks, func(m string) bool { return m == "" })
+	marks := checks.Marks(app, &step.Learned, &snapshot)
 	for _, p := range procs.Processes {
 		if !p.Alive() || p.Kernel {
 			continue

@@ -54,7 +54,7 @@ var rules = []Rule{
 		Next:    []string{"see who it is: ss -ltnp 'sport = :{port}'", "stop that program, or give one of the two another port"},
 		match: func(v *view) (string, bool) {
 			l, ok := v.port.By(facts.Stranger)
-			if _, ours := v.port.By(facts.Ours); !ok || ours {
+			if _, ours := v.port.By(facts.Ours); !ok || ours || v.runElsewhere() {
 				return "", false
 			}
 			return fmt.Sprintf("port %d is held by another program: %s", v.port.Port, describe(l)), true
@@ -74,7 +74,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "answers-elsewhere", Sees: "something answers on the port, and the process manager that was asked does not run it",
+		Name: "answers-elsewhere", Sees: "something answers on the port, and the process manager that was asked does not run it, or does not even know it",
 		Blame: v1alpha1.BlameRuntime, Reason: "RunByAnother", Remedy: v1alpha1.RemedyHold,
 		AtLimit: "no limit: the site is up",
 		Next: []string{
@@ -82,7 +82,11 @@ var rules = []Rule{
 			"set spec.runtime.pm2.home, or run evenkeel as the user who runs the application",
 		},
 		match: func(v *view) (string, bool) {
-			return fmt.Sprintf("port %d answers, but PM2 in %s does not run %q there", v.port.Port, v.process.Home, v.name()),
+			who := ""
+			if l, ok := v.port.By(facts.Stranger); ok {
+				who = "; it is held by " + describe(l)
+			}
+			return fmt.Sprintf("port %d answers, but PM2 in %s does not run %q there%s", v.port.Port, v.process.Home, v.name(), who),
 				notRunning(v) && v.answers()
 		},
 	},

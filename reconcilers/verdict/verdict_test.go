@@ -167,6 +167,31 @@ func TestVerdicts(t *testing.T) {
 			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
 			w.port.Listeners[0].Whose, w.status["port"] = facts.CannotTell, maybe
 		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"not listed here, and a process of another user answers", func(w *world) {
+			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
+			w.port.Listeners, w.status["port"] = []facts.Listener{stranger}, no
+		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"no daemon in this home, which never ran it, and a process of another user answers", func(w *world) {
+			w.process = facts.Process{Home: "/home/nobody/.pm2", State: string(runtime.Missing)}
+			w.port.Listeners, w.status["process"], w.status["port"] = []facts.Listener{stranger}, no, no
+		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"no daemon in the home that ran it, and a stranger answers", func(w *world) {
+			w.process = facts.Process{Home: "/home/deploy/.pm2", State: string(runtime.Missing)}
+			w.port.Listeners, w.status["process"], w.status["port"] = []facts.Listener{stranger}, no, no
+		}, func(c *pass.Case) { c.Record.Learned = &v1alpha1.Learned{Marks: []string{"m"}} },
+			"stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"not listed here, and a stranger on the port that answers nothing good", func(w *world) {
+			w.gone(runtime.Missing)
+			w.process.Rows, w.port.Listeners = nil, []facts.Listener{stranger}
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"a stranger answers while PM2 tries to start the application", func(w *world) {
+			w.gone(runtime.Waiting)
+			w.port.Listeners, w.status["local"] = []facts.Listener{stranger}, yes
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"PM2 gave up on it, and a stranger answers", func(w *world) {
+			w.gone(runtime.Errored)
+			w.port.Listeners, w.status["local"] = []facts.Listener{stranger}, yes
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
 		{"the build is gone and so is the process", func(w *world) {
 			w.gone(runtime.Errored)
 			w.build, w.process.Signs = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, []facts.Sign{facts.SignBuildMissing}

@@ -12,14 +12,10 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
-func (v *view) name() string {
-	if pm2 := v.c.App.Spec.Runtime.PM2; pm2 != nil {
-		return pm2.Process
-	}
-	return v.c.App.Name
-}
+func (v *view) name() string { return runtime.NameOf(v.c.App) }
 
 // crashLoop says that the application comes and goes. While a stranger has its port, and a while after, the comings and
 // goings are the stranger's doing.
@@ -39,6 +35,14 @@ func strangerIn(o *v1alpha1.Observation) bool {
 	}
 	_, held := p.By(facts.Stranger)
 	return held
+}
+
+// runElsewhere says that something answers on the port, and that the process manager that was asked has nothing of the
+// application: no row of it, and, where it does not run itself, no memory of one either. Then it was probably the wrong one
+// that was asked.
+func (v *view) runElsewhere() bool {
+	known := v.c.Record.Learned != nil && len(v.c.Record.Learned.Marks) > 0
+	return v.asked && len(v.process.Rows) == 0 && v.answers() && notRunning(v) && (v.process.Daemon || !known)
 }
 
 // young says that the process is not believed yet, because so many before it have come and gone.
