@@ -76,6 +76,9 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	}
 	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
 		l.PublicGreenURL = url
+		if public, ok := facts.Of[facts.Public](latest, v1alpha1.CheckPublic); ok && public.Listens {
+			l.ProxyHereURL = url
+		}
 	}
 	return l
 }

@@ -128,3 +128,27 @@ func TestMarksAreKeptForOneNameInOneHome(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
+	const url, other = "https://www.example.test/", "https://old.example.test/"
+	for _, tc := range []struct {
+		name    string
+		learned *v1alpha1.Learned
+		status  metav1.ConditionStatus
+		listens bool
+		green   string
+		here    string
+	}{
+		{"it answers through this machine", nil, metav1.ConditionTrue, true, url, url},
+		{"it answers through another", nil, metav1.ConditionTrue, false, url, ""},
+		{"it fails", nil, metav1.ConditionFalse, true, "", ""},
+		{"nothing listens any more, and the site is down", &v1alpha1.Learned{PublicGreenURL: url, ProxyHereURL: url}, metav1.ConditionFalse, false, url, url},
+		{"another URL was meant", &v1alpha1.Learned{PublicGreenURL: other, ProxyHereURL: other}, metav1.ConditionTrue, false, url, other},
+	} {
+		c := seen(instant(0), tc.learned, v1alpha1.CheckResult{Check: v1alpha1.CheckPublic, Status: tc.status, Facts: facts.Raw(facts.Public{Listens: tc.listens})})
+		c.App.Spec.Checks.Public.URL = url
+		if got := (Judge{}).Learn(c); got.PublicGreenURL != tc.green || got.ProxyHereURL != tc.here {
+			t.Errorf("%s: green %q, proxy %q, want %q and %q", tc.name, got.PublicGreenURL, got.ProxyHereURL, tc.green, tc.here)
+		}
+	}
+}

@@ -379,6 +379,9 @@ type Learned struct {
 	LowMemorySince *Instant `json:"lowMemorySince,omitempty"`
 	// PublicGreenURL is the public URL that was seen to answer as expected.
 	PublicGreenURL string `json:"publicGreenURL,omitempty"`
+	// ProxyHereURL is the public URL that was seen to answer as expected while something on this machine listened on its port:
+	// the proxy is here, and if nothing listens there any more it is the proxy that is gone.
+	ProxyHereURL string `json:"proxyHereURL,omitempty"`
 }
 
 // Baseline is the normal memory of one incarnation of the application.

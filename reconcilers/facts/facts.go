@@ -157,8 +157,11 @@ type HTTP struct {
 // Public is the site as the world sees it, and, where that failed, the hop to the proxy on this machine.
 type Public struct {
 	HTTP
-	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed.
+	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed, and NotAsked where the
+	// application does not answer or where no proxy is known to be on this machine.
 	Proxy *HTTP `json:"proxy,omitempty"`
+	// Listens says that something on this machine listens on the URL's port.
+	Listens bool `json:"listens,omitempty"`
 	// Proven says that this URL has answered as expected before.
 	Proven bool `json:"proven,omitempty"`
 }

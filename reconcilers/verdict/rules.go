@@ -338,23 +338,29 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) { return v.publicOnly(facts.DNS) },
 	},
 	{
-		Name: "proxy", Sees: "the application answers on this machine; the proxy on this machine does not, or not as expected",
+		Name: "proxy", Sees: "the application answers on this machine; the proxy on this machine, where there is one, does not, or not as expected",
 		Blame: v1alpha1.BlameProxy, Reason: "ProxyFails", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: the application is well",
 		Next: []string{"test and start or reload it: nginx -t && systemctl reload-or-restart nginx", "see its log: tail /var/log/nginx/error.log"},
 		match: func(v *view) (string, bool) {
 			m, ok := v.publicOnly("")
 			p := v.public.Proxy
-			if !ok || p == nil || (p.Class == facts.Answered && expected(v.c.App, p.Status)) {
+			if !ok || p == nil || p.Class == facts.NotAsked || (p.Class == facts.Answered && expected(v.c.App, p.Status)) {
 				return "", false
 			}
 			return fmt.Sprintf("%s; the proxy on this machine: %s", m, outcome(p)), true
 		},
 	},
 	{
-		Name: "network", Sees: "the application and the proxy on this machine answer; the public URL does not",
+		Name: "network", Sees: "the application answers on this machine, and so does the proxy, if there is one here; the public URL does not",
 		Blame: v1alpha1.BlameNetwork, Reason: "NotReachableFromOutside", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: the application is well",
-		Next:  []string{"is it the DNS record, a CDN or a firewall? curl -sv {url} -o /dev/null"},
-		match: func(v *view) (string, bool) { return v.publicOnly("") },
+		Next: []string{"is it the DNS record, a CDN, a firewall, or a proxy on another machine? curl -sv {url} -o /dev/null"},
+		match: func(v *view) (string, bool) {
+			m, ok := v.publicOnly("")
+			if p := v.public.Proxy; p != nil && p.Class == facts.NotAsked && p.Error != "" {
+				m += "; " + p.Error
+			}
+			return m, ok
+		},
 	},
 	{
 		Name: "local-fails", Sees: "the leading check is False, for whatever reason",

@@ -257,6 +257,10 @@ func TestVerdicts(t *testing.T) {
 			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Timeout}, Proxy: &facts.HTTP{Class: facts.Answered, Status: 200}}
 			w.status["public"] = no
 		}, nil, "network", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
+		{"there is no proxy on this machine, and the world cannot reach it", func(w *world) {
+			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Timeout}, Proxy: &facts.HTTP{Class: facts.NotAsked, Error: "nothing listens"}, Proven: true}
+			w.status["public"] = no
+		}, nil, "network", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
 		{"certificate", func(w *world) { w.public.Class = facts.Certificate; w.status["public"] = no }, nil,
 			"certificate", v1alpha1.BlameCertificate, v1alpha1.RemedyHold, ""},
 		{"DNS", func(w *world) { w.public.Class = facts.DNS; w.status["public"] = no }, nil, "dns", v1alpha1.BlameDNS, v1alpha1.RemedyHold, ""},
