@@ -34,14 +34,15 @@ func (Judge) Checks(app *v1alpha1.App) []pass.Check {
 // Diagnose says who is to blame.
 func (Judge) Diagnose(c *pass.Case) v1alpha1.Verdict { return verdict.Diagnose(c) }
 
-// Plan gives the plan for a verdict; after a plain plan that did not bring the application up, the clean one.
+// Plan gives the plan for a verdict; after a plain plan that did not bring the application up, the clean one, whoever asked
+// for the recovery.
 func (Judge) Plan(_ *pass.Case, v *v1alpha1.Verdict, failed *v1alpha1.Recovery) (pass.Plan, bool) {
 	switch {
 	case failed == nil && v.Plan == verdict.PlanClean:
 		return pass.Plan{Name: verdict.PlanClean, Steps: recovery.Clean()}, true
 	case failed == nil:
 		return pass.Plan{Name: verdict.PlanPlain, Steps: recovery.Plain()}, true
-	case failed.Plan == verdict.PlanPlain && failed.Trigger == v1alpha1.TriggerAutomatic:
+	case failed.Plan == verdict.PlanPlain:
 		return pass.Plan{
 			Name: verdict.PlanClean, Steps: recovery.Clean(), Blame: v1alpha1.BlameCache, Reason: "PlainStartFailed",
 		}, true

@@ -10,6 +10,8 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 )
 
 const mib = int64(1) << 20
@@ -150,5 +152,26 @@ func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
 		if got := (Judge{}).Learn(c); got.PublicGreenURL != tc.green || got.ProxyHereURL != tc.here {
 			t.Errorf("%s: green %q, proxy %q, want %q and %q", tc.name, got.PublicGreenURL, got.ProxyHereURL, tc.green, tc.here)
 		}
+	}
+}
+
+func TestAfterAPlainPlanThatDidNotHelpComesTheCleanOne(t *testing.T) {
+	for _, trigger := range []v1alpha1.Trigger{v1alpha1.TriggerAutomatic, v1alpha1.TriggerOperator} {
+		v := v1alpha1.Verdict{Remedy: v1alpha1.RemedyRecover}
+		first, ok := Judge{}.Plan(nil, &v, nil)
+		if !ok || first.Name != verdict.PlanPlain || slices.Contains(first.Steps, recovery.StepCaches) {
+			t.Fatalf("%s: the first plan is %+v", trigger, first)
+		}
+		second, ok := Judge{}.Plan(nil, &v, &v1alpha1.Recovery{Trigger: trigger, Plan: first.Name})
+		if !ok || second.Name != verdict.PlanClean || !slices.Contains(second.Steps, recovery.StepCaches) {
+			t.Fatalf("%s: the plan after it is %+v", trigger, second)
+		}
+		if third, ok := (Judge{}).Plan(nil, &v, &v1alpha1.Recovery{Trigger: trigger, Plan: second.Name}); ok {
+			t.Fatalf("%s: a third plan %+v", trigger, third)
+		}
+	}
+	clean, ok := Judge{}.Plan(nil, &v1alpha1.Verdict{Plan: verdict.PlanClean}, nil)
+	if !ok || clean.Name != verdict.PlanClean {
+		t.Fatalf("asked for the clean plan: %+v", clean)
 	}
 }
