@@ -86,7 +86,10 @@ func databaseResult(app *v1alpha1.App) v1alpha1.CheckResult {
 	r.Facts = facts.Raw(f)
 	if len(f.Missing) > 0 {
 		r.Status, r.Reason = metav1.ConditionFalse, "Missing"
-		r.Message = fmt.Sprintf("%s missing or empty in %s", strings.Join(f.Missing, ", "), filepath.Join(app.Spec.Directory, spec.EnvFile))
+		r.Message = fmt.Sprintf("%s missing or empty in %s, of %s", strings.Join(f.Missing, ", "), strings.Join(f.Files, ", "), app.Spec.Directory)
+		if len(f.Files) == 0 {
+			r.Message = fmt.Sprintf("%s missing: %s holds no %s", strings.Join(f.Missing, ", "), app.Spec.Directory, strings.Join(files, ", "))
+		}
 		return r
 	}
 	r.Status, r.Reason = metav1.ConditionTrue, "Configured"

@@ -70,3 +70,38 @@ func TestMemoryCountsAsLowUntilItHasRisenWellAboveTheEdge(t *testing.T) {
 		t.Errorf("what cannot be read: %s %s", r.Status, r.Reason)
 	}
 }
+
+func TestDatabaseResultNamesTheFilesThatWereRead(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		envFile string
+		files   map[string]string
+		status  metav1.ConditionStatus
+		says    string
+	}{
+		{"set", "", map[string]string{".env": "DATABASE_URL=postgres://secret\n"}, yes, "DATABASE_URL set in .env"},
+		{"set in a file before it", "", map[string]string{".env.local": "DATABASE_URL=postgres://secret\n", ".env": "OTHER=1\n"}, yes, "set in .env.local, .env"},
+		{"emptied by a file before it", "", map[string]string{".env.local": "DATABASE_URL=\n", ".env": "DATABASE_URL=postgres://secret\n"},
+			no, "DATABASE_URL missing or empty in .env.local, .env, of "},
+		{"missing", "", map[string]string{".env": "OTHER=secret\n"}, no, "DATABASE_URL missing or empty in .env, of "},
+		{"no file", "", nil, no, "holds no .env.production.local, .env.local, .env.production, .env"},
+		{"a file of another name", "prod.env", map[string]string{".env": "DATABASE_URL=postgres://secret\n", "prod.env": "A=secret\n"}, no, "missing or empty in prod.env, of "},
+		{"it cannot be read", "", map[string]string{".env/file": ""}, maybe, ""},
+	} {
+		dir := t.TempDir()
+		for name, text := range tc.files {
+			write(t, filepath.Join(dir, name), text)
+		}
+		app := site("site")
+		app.Spec.Directory = dir
+		app.Spec.Checks.Database = &v1alpha1.DatabaseCheck{EnvFile: tc.envFile}
+		v1alpha1.SetDefaults(app)
+		r := databaseResult(app)
+		if r.Status != tc.status || !strings.Contains(r.Message, tc.says) || r.Message == "" {
+			t.Errorf("%s: %s: %q, want %s: %q", tc.name, r.Status, r.Message, tc.status, tc.says)
+		}
+		if strings.Contains(r.Message+string(r.Facts), "secret") {
+			t.Errorf("%s: a value is shown: %s %s", tc.name, r.Message, r.Facts)
+		}
+	}
+}

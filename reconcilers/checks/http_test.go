@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -30,15 +32,22 @@ func serve(t *testing.T, address string, h http.HandlerFunc) netip.AddrPort {
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
-// closedPort is a port of this machine on which nobody listens.
-func closedPort(t *testing.T) uint16 {
+// reserve takes a port of 127.0.0.1 without listening on it, until the test ends: it is refused there, and nobody else gets it.
+func reserve(t *testing.T) uint16 {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String()).Port()
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint16(name.(*unix.SockaddrInet4).Port)
 }
 
 func prober(t *testing.T) *Prober {
@@ -112,7 +121,7 @@ func TestAskLocal(t *testing.T) {
 }
 
 func TestAskLocalAsksWhereTheApplicationListens(t *testing.T) {
-	addr := serve(t, "127.0.0.2:0", answer(200))
+	addr := serve(t, fmt.Sprintf("127.0.0.2:%d", reserve(t)), answer(200))
 	app := site("site")
 	app.Spec.Port = int32(addr.Port())
 	found, err := listeners.Listeners(t.Context(), addr.Port())
@@ -132,8 +141,8 @@ func TestAskPublic(t *testing.T) {
 	const away = "192.0.2.1" // reserved for documentation: no machine has it
 	healthy := serve(t, "127.0.0.1:0", answer(200))
 	broken := serve(t, "127.0.0.1:0", answer(502))
-	elsewhere := serve(t, "127.0.0.2:0", answer(200)) // as a proxy that is bound to the public address
-	closed := closedPort(t)
+	elsewhere := serve(t, fmt.Sprintf("127.0.0.2:%d", reserve(t)), answer(200)) // as a proxy that is bound to the public address
+	closed := reserve(t)
 	url := func(host string, port uint16) string {
 		return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))) + "/"
 	}

@@ -221,7 +221,11 @@ var rules = []Rule{
 		Limit: leadUnknown, AtLimit: "one plain recovery", Act: true,
 		Next: []string{"see whether this machine is starved: uptime; free -m; ps -eo pid,pcpu,rss,comm --sort=-pcpu | head", "see whether PM2 answers: pm2 ls"},
 		match: func(v *view) (string, bool) {
-			return "PM2 could not be asked (" + v.message(v1alpha1.CheckProcess) + "), so that it is not known what is wrong: " + v.lead.Message,
+			why := v.message(v1alpha1.CheckProcess)
+			if why == "" {
+				why = "PM2 was not asked"
+			}
+			return why + ", so that it is not known what is wrong: " + v.lead.Message,
 				!v.asked && v.lead.Status == metav1.ConditionFalse
 		},
 		adjust: func(v *view, out *v1alpha1.Verdict) {
@@ -233,7 +237,7 @@ var rules = []Rule{
 	{
 		Name: "database-configuration", Sees: "the database's configuration is not complete, while the application's process runs and answers, be it with errors",
 		Blame: v1alpha1.BlameConfig, Reason: "DatabaseConfigMissing", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: a restart would lose the last good environment",
-		Next: []string{"put it back: {directory}/.env needs {missing}"},
+		Next: []string{"put it back: {envFile} needs {missing}"},
 		match: func(v *view) (string, bool) {
 			alive := v.lead.Status == metav1.ConditionTrue || (v.running && v.local.Class == facts.Answered)
 			return v.message(v1alpha1.CheckDatabase), v.is(v1alpha1.CheckDatabase, metav1.ConditionFalse) && alive && !v.is(v1alpha1.CheckMemory, metav1.ConditionFalse)
@@ -271,8 +275,8 @@ var rules = []Rule{
 	{
 		Name: "lead-unknown-long", Sees: "whether the application is well could not be asked for ten minutes",
 		Blame: v1alpha1.BlameHost, Reason: "CannotAsk", Remedy: v1alpha1.RemedyHold, Certain: true,
-		Limit: holdLimit, AtLimit: "the hold goes on: nobody acts on what he cannot see",
-		Next: []string{"see what is wrong with this machine: uptime; free -m; df -h; dmesg | tail"},
+		AtLimit: "no limit: nobody acts on what he cannot see; the alert is repeated every hour",
+		Next:    []string{"see what is wrong with this machine: uptime; free -m; df -h; dmesg | tail", "see whether PM2 answers: pm2 ls"},
 		match: func(v *view) (string, bool) {
 			for _, u := range v.c.Record.Unknown {
 				if u.Check == v.lead.Check && v.c.Now.Since(u.Since) >= leadUnknown {
@@ -281,6 +285,7 @@ var rules = []Rule{
 			}
 			return "", false
 		},
+		adjust: blameWhoCouldNotBeAsked,
 	},
 	{
 		Name: "lead-unknown", Sees: "whether the application is well could not be asked",
@@ -288,6 +293,7 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) {
 			return "it could not be asked whether the application is well: " + v.lead.Message, v.lead.Status == metav1.ConditionUnknown
 		},
+		adjust: blameWhoCouldNotBeAsked,
 	},
 	{
 		Name: "memory-low-briefly", Sees: "available memory is low, but not for long yet",

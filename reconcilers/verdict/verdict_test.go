@@ -3,6 +3,7 @@ package verdict
 import (
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -294,11 +295,12 @@ func TestVerdicts(t *testing.T) {
 			}, "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
 		{"the database's configuration is gone", func(w *world) { w.status["database"] = no }, nil,
 			"database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
-		{"nobody knows for ten minutes", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, func(c *pass.Case) {
-			c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: "local", Since: instant(-10 * time.Minute)}}
-		}, "lead-unknown-long", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
-		{"nobody knows yet", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, nil,
-			"lead-unknown", v1alpha1.BlameHost, v1alpha1.RemedyWait, ""},
+		{"nobody knows for ten minutes", func(w *world) { w.status["local"] = maybe }, unknownLong, "lead-unknown-long", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
+		{"nobody knows for ten minutes, since PM2 cannot be asked", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe },
+			unknownLong, "lead-unknown-long", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"nobody knows yet", func(w *world) { w.status["local"] = maybe }, nil, "lead-unknown", v1alpha1.BlameHost, v1alpha1.RemedyWait, ""},
+		{"nobody knows yet, since PM2 cannot be asked", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, nil,
+			"lead-unknown", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
 		{"something else", func(w *world) { w.status["workers"] = no }, nil, "anything-else", v1alpha1.BlameNone, v1alpha1.RemedyHold, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -330,6 +332,11 @@ func TestVerdicts(t *testing.T) {
 }
 
 var reached = map[string]bool{}
+
+// unknownLong lets it be unknown for ten minutes whether the application is well.
+func unknownLong(c *pass.Case) {
+	c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: "local", Since: instant(-10 * time.Minute)}}
+}
 
 func lowFor(d time.Duration) func(*pass.Case) {
 	return func(c *pass.Case) {
@@ -449,9 +456,44 @@ func TestRulesAreReadable(t *testing.T) {
 		if r.Remedy == v1alpha1.RemedyHold && r.AtLimit == "" {
 			t.Errorf("rule %s holds and does not say what happens at its limit", r.Name)
 		}
+		if r.Limit > 0 && !r.Act && r.adjust == nil {
+			t.Errorf("rule %s has a limit at which nothing happens", r.Name)
+		}
 		if r.Remedy == v1alpha1.RemedyHold && len(r.Next) == 0 && r.Name != "anything-else" {
 			t.Errorf("rule %s holds and does not say what the operator can do", r.Name)
 		}
+	}
+}
+
+func TestALeadingProcessCheckThatIsUnknownIsTheRuntimesFault(t *testing.T) {
+	w := well()
+	c := twice(w)
+	o := c.Latest()
+	for n := range o.Results {
+		r := &o.Results[n]
+		if r.Leading = r.Check == v1alpha1.CheckProcess; r.Leading {
+			r.Status = maybe
+		}
+	}
+	c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: v1alpha1.CheckProcess, Since: instant(-10 * time.Minute)}}
+	if v := Diagnose(c); v.Rule != "lead-unknown-long" || v.Blame != v1alpha1.BlameRuntime || v.HoldLimit.Duration != 0 || v.ActAtLimit {
+		t.Fatalf("%s, blame %s, limit %s, act %t", v.Rule, v.Blame, v.HoldLimit.Duration, v.ActAtLimit)
+	}
+}
+
+func TestWhatCouldNotBeAskedIsSaidOnce(t *testing.T) {
+	w := well()
+	w.process, w.local = facts.Process{State: string(runtime.Unknown)}, facts.HTTP{Class: facts.Timeout}
+	w.status["process"], w.status["local"] = maybe, no
+	c := twice(w)
+	for n := range c.Latest().Results {
+		if r := &c.Latest().Results[n]; r.Check == v1alpha1.CheckProcess {
+			r.Message = "PM2 could not be asked: it did not answer in time"
+		}
+	}
+	v := Diagnose(c)
+	if v.Rule != "cannot-see" || strings.Count(v.Message, "could not be asked") != 1 {
+		t.Fatalf("%s: %s", v.Rule, v.Message)
 	}
 }
 

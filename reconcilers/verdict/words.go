@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +63,13 @@ func (v *view) answeredLives() int {
 		}
 	}
 	return len(seen)
+}
+
+// blameWhoCouldNotBeAsked blames the process manager where it was its answer that lacked, and not this machine.
+func blameWhoCouldNotBeAsked(v *view, out *v1alpha1.Verdict) {
+	if !v.asked || v.lead.Check == v1alpha1.CheckProcess {
+		out.Blame = v1alpha1.BlameRuntime
+	}
 }
 
 // memoryOnly says that memory is low while the application answers.
@@ -161,10 +169,17 @@ func expand(hints []string, v *view) []string {
 	if u, err := url.Parse(v.c.App.Spec.Checks.Public.URL); err == nil {
 		public, host = u.Scheme+"://"+u.Host+u.Path, u.Hostname() // without user, password and query
 	}
+	envFile := ".env"
+	if d := v.c.App.Spec.Checks.Database; d != nil && d.EnvFile != "" {
+		envFile = d.EnvFile
+	}
+	if !filepath.IsAbs(envFile) {
+		envFile = filepath.Join(v.c.App.Spec.Directory, envFile)
+	}
 	fill := strings.NewReplacer(
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{deploy}", deploy,
-		"{missing}", strings.Join(v.database.Missing, ", "),
+		"{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),
 	)
 	out := make([]string, len(hints))
 	for n, h := range hints {
