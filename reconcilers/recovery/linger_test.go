@@ -32,6 +32,12 @@ func child(t *testing.T, name string, env ...string) procfs.Identity {
 	// `cat` ends when its standard input is closed, at the latest with this process; a sign on its output tells that it runs.
 	cmd := exec.Command("/bin/cat")
 	cmd.Args = []string{name} // one argument, as those have who write over their own command line
+	return begin(t, cmd, env)
+}
+
+// begin starts a command that gives back what it is given, and waits until it does.
+func begin(t *testing.T, cmd *exec.Cmd, env []string) procfs.Identity {
+	t.Helper()
 	cmd.Env = env
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -59,6 +65,19 @@ func child(t *testing.T, name string, env ...string) procfs.Identity {
 		_ = cmd.Wait()
 	})
 	return p.Identity
+}
+
+// below starts a process in one of this name, and gives its identity.
+func below(t *testing.T, name string, env ...string) procfs.Identity {
+	t.Helper()
+	cmd := exec.Command("/bin/sh")
+	cmd.Args = []string{name, "-c", "/bin/cat; :"}
+	parent := begin(t, cmd, env)
+	children, err := procfs.Default().Children(parent.PID)
+	if err != nil || len(children) != 1 {
+		t.Fatalf("children of %s: %v, %v", name, children, err)
+	}
+	return children[0].Identity
 }
 
 const home = "/home/site/.pm2"
@@ -90,6 +109,11 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		"the same name and folder alone":      child(t, "node server.js", "PM2_HOME="+home, "name=site", "pm_cwd=/srv/site"),
 		"a PM2 daemon born with our marks":    child(t, "PM2 v7.0.4: God Daemon ("+home+")", marked("ours")...),
 		"an install begun from the app's own": child(t, "npm ci", marked("ours")...),
+		"an editor":                           child(t, "vim .env", marked("ours")...),
+		"an editor's server":                  child(t, "/home/site/.vscode-server/bin/1/node", marked("ours")...),
+		"a terminal":                          child(t, "tmux: server", marked("ours")...),
+		"a connection":                        child(t, "sshd: site@pts/0", marked("ours")...),
+		"what runs in a terminal":             below(t, "tmux: server", marked("ours")...),
 		"a checkout":                          child(t, "git pull", marked("ours")...),
 		"another application of this PM2":     child(t, "node shop.js", marked("ours")...),
 		"an orphan of another application":    child(t, "node shop.js", marked("shops")...),
@@ -186,5 +210,49 @@ func TestStepsAreTheMissionsInItsOrder(t *testing.T) {
 		if traits.Starts != (s == StepStart) || traits.Proves != (s == StepVerify) {
 			t.Errorf("step %s: %+v", s, traits)
 		}
+	}
+}
+
+func TestIsEditor(t *testing.T) {
+	for _, tc := range []struct {
+		comm string
+		args []string
+		want bool
+	}{
+		{"vim", []string{"vim", "/srv/site/.env"}, true},
+		{"nano", []string{"/usr/bin/nano"}, true},
+		{"tmux: server", []string{"tmux", "new"}, true},
+		{"screen", []string{"SCREEN", "-S", "work"}, true},
+		{"sshd", []string{"sshd: deploy@pts/0"}, true},
+		{"node", []string{"/home/deploy/.vscode-server/bin/1a2b/node", "/home/deploy/.vscode-server/bin/1a2b/out/server-main.js"}, true},
+		{"node", []string{"node", "/usr/lib/code-server/out/node/entry"}, true},
+		{"next-server (v1", []string{"next-server (v16.4.6)"}, false},
+		{"npm start", []string{"npm start"}, false},
+		{"node", []string{"node", "/srv/site/server.js"}, false},
+		{"node", []string{"node", "server.js", "/home/deploy/.vscode-server/data"}, false},
+		{"sh", []string{"sh", "-c", "next start"}, false},
+		{"", nil, false},
+	} {
+		if got := isEditor(tc.comm, tc.args); got != tc.want {
+			t.Errorf("isEditor(%q, %q) = %t", tc.comm, tc.args, got)
+		}
+	}
+}
+
+func TestAProcessManagerInATerminalDoesNotHideItsOrphans(t *testing.T) {
+	inside := below(t, "tmux: server", marked("ours")...)
+	procs, err := procfs.Default().Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := procs.Get(inside.PID)
+	h := &Hands{FS: procfs.Default()}
+	if g := h.guard(&runtime.Snapshot{}, &procs); g.forbids(p) != guardEditor {
+		t.Fatalf("%q", g.forbids(p))
+	}
+	// The process manager itself is what runs it, under that name.
+	g := h.guard(&runtime.Snapshot{Daemon: runtime.Daemon{PID: p.PPID}}, &procs)
+	if why := g.forbids(p); why != "" {
+		t.Fatalf("%q", why)
 	}
 }

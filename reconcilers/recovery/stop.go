@@ -199,16 +199,18 @@ const (
 	guardAbove  = "the application descends from it"
 	guardDeploy = "it is a build or a deploy"
 	guardOther  = "it is another application's"
+	guardEditor = "it is an editor or a terminal, or runs in one"
 )
 
 // guard is the list of what is never touched. It wins over every proof.
 type guard struct {
 	fs     procfs.FS
+	procs  *procfs.Snapshot
 	forbid map[int]string
 }
 
 func (h *Hands) guard(snapshot *runtime.Snapshot, procs *procfs.Snapshot) *guard {
-	g := &guard{fs: h.FS, forbid: map[int]string{}}
+	g := &guard{fs: h.FS, procs: procs, forbid: map[int]string{}}
 	for n := range snapshot.Others {
 		if other := &snapshot.Others[n]; other.Alive() {
 			for _, p := range procs.Tree(other.PID) {
@@ -250,6 +252,9 @@ func (g *guard) forbids(p procfs.Process) string {
 		if checks.DeployWork(p.Comm, args) != "" {
 			return guardDeploy
 		}
+	}
+	if g.inEditor(p) {
+		return guardEditor
 	}
 	return ""
 }
