@@ -35,6 +35,14 @@ func child(t *testing.T, name string, env ...string) procfs.Identity {
 	return begin(t, cmd, env)
 }
 
+// inheriting starts a process that has a file open besides.
+func inheriting(t *testing.T, name string, file *os.File, env ...string) procfs.Identity {
+	t.Helper()
+	cmd := exec.Command("/bin/cat")
+	cmd.Args, cmd.ExtraFiles = []string{name}, []*os.File{file}
+	return begin(t, cmd, env)
+}
+
 // begin starts a command that gives back what it is given, and waits until it does.
 func begin(t *testing.T, cmd *exec.Cmd, env []string) procfs.Identity {
 	t.Helper()
