@@ -12,6 +12,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/checks"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 )
 
@@ -33,14 +34,15 @@ func (Judge) Checks(app *v1alpha1.App) []pass.Check {
 // Diagnose says who is to blame.
 func (Judge) Diagnose(c *pass.Case) v1alpha1.Verdict { return verdict.Diagnose(c) }
 
-// Plan gives the plan for a verdict; after a plain plan that did not bring the application up, the clean one.
+// Plan gives the plan for a verdict; after a plain plan that did not bring the application up, the clean one, whoever asked
+// for the recovery.
 func (Judge) Plan(_ *pass.Case, v *v1alpha1.Verdict, failed *v1alpha1.Recovery) (pass.Plan, bool) {
 	switch {
 	case failed == nil && v.Plan == verdict.PlanClean:
 		return pass.Plan{Name: verdict.PlanClean, Steps: recovery.Clean()}, true
 	case failed == nil:
 		return pass.Plan{Name: verdict.PlanPlain, Steps: recovery.Plain()}, true
-	case failed.Plan == verdict.PlanPlain && failed.Trigger == v1alpha1.TriggerAutomatic:
+	case failed.Plan == verdict.PlanPlain:
 		return pass.Plan{
 			Name: verdict.PlanClean, Steps: recovery.Clean(), Blame: v1alpha1.BlameCache, Reason: "PlainStartFailed",
 		}, true
@@ -68,6 +70,30 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 			l.Answered = process.Life
 		}
 	}
+	learnMarks(c, &l, &process)
+	learnMemory(c, &l, process.Age)
+	if build, ok := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); ok && build.Kind != "" && build.Present {
+		l.BuildSeen = true
+	}
+	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
+		l.PublicGreenURL = url
+		if public, ok := facts.Of[facts.Public](latest, v1alpha1.CheckPublic); ok && public.Listens {
+			l.ProxyHereURL = url
+		}
+	}
+	return l
+}
+
+// learnMarks keeps the marks that the runtime gives to the application; those of another name or home are forgotten.
+func learnMarks(c *pass.Case, l *v1alpha1.Learned, process *facts.Process) {
+	name := runtime.NameOf(c.App)
+	if l.MarksOf != name || process.Home != "" && l.MarksIn != process.Home {
+		l.Marks = nil
+	}
+	l.MarksOf = name
+	if process.Home != "" {
+		l.MarksIn = process.Home
+	}
 	for _, row := range process.Rows {
 		if row.Mark != "" && !slices.Contains(l.Marks, row.Mark) {
 			l.Marks = append(l.Marks, row.Mark)
@@ -76,14 +102,6 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	if over := len(l.Marks) - marksKept; over > 0 {
 		l.Marks = l.Marks[over:]
 	}
-	learnMemory(c, &l, process.Age)
-	if build, ok := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); ok && build.Kind != "" && build.Present {
-		l.BuildSeen = true
-	}
-	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
-		l.PublicGreenURL = url
-	}
-	return l
 }
 
 // learnMemory keeps since when memory is low, and the application's normal size. Low memory is over at one and a half
@@ -101,7 +119,7 @@ func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
 	case low && l.LowMemorySince == nil:
 		now := c.Now
 		l.LowMemorySince = &now
-	case !low && (newLife || m.Available >= m.Wanted+m.Wanted/2):
+	case !low && (newLife || m.Available >= m.Clears()):
 		l.LowMemorySince = nil
 	}
 	if m.Life == "" {

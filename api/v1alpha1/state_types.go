@@ -363,6 +363,10 @@ type Learned struct {
 	// Marks name the incarnations of the application that its runtime is known to have made, newest last, 16 at most.
 	// +listType=atomic
 	Marks []string `json:"marks,omitempty"`
+	// MarksOf is the name by which the runtime knows the application that Marks are of; MarksIn is the runtime's home that they
+	// were given in. Under another name, or in another home, they prove nothing.
+	MarksOf string `json:"marksOf,omitempty"`
+	MarksIn string `json:"marksIn,omitempty"`
 	// BuildSeen says that a finished build was once seen where one is looked for.
 	BuildSeen bool `json:"buildSeen,omitempty"`
 	// Incarnation is the process that was last seen as the application's, as "pid:start ticks".
@@ -375,6 +379,9 @@ type Learned struct {
 	LowMemorySince *Instant `json:"lowMemorySince,omitempty"`
 	// PublicGreenURL is the public URL that was seen to answer as expected.
 	PublicGreenURL string `json:"publicGreenURL,omitempty"`
+	// ProxyHereURL is the public URL that was seen to answer as expected while something on this machine listened on its port:
+	// the proxy is here, and if nothing listens there any more it is the proxy that is gone.
+	ProxyHereURL string `json:"proxyHereURL,omitempty"`
 }
 
 // Baseline is the normal memory of one incarnation of the application.

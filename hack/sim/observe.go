@@ -305,6 +305,7 @@ func (e *eyes) public(l *look, local v1alpha1.CheckResult) (v1alpha1.CheckResult
 	env := &e.w.env
 	f := facts.Public{HTTP: facts.HTTP{URL: l.app.Spec.Checks.Public.URL, Class: facts.Answered, Status: 200, Took: 60 * time.Millisecond}}
 	f.Proven = l.app.Status.Learned != nil && l.app.Status.Learned.PublicGreenURL == f.URL
+	f.Listens = !env.proxy
 	proxy := facts.HTTP{URL: f.URL, Class: facts.Answered, Status: 200}
 	localDown := local.Status != metav1.ConditionTrue
 	switch {
@@ -360,7 +361,7 @@ func (e *eyes) memory(l *look) v1alpha1.CheckResult {
 	f.Life = life
 	learned := l.app.Status.Learned
 	wasLow := learned != nil && learned.LowMemorySince != nil && learned.Incarnation == life
-	if f.Available < f.Wanted || wasLow && f.Available < f.Wanted+f.Wanted/2 {
+	if f.Available < f.Wanted || wasLow && f.Available < f.Clears() {
 		return result(metav1.ConditionFalse, "Low", fmt.Sprintf("%d MiB available", f.Available>>20), f)
 	}
 	return result(metav1.ConditionTrue, "Enough", fmt.Sprintf("%d MiB available", f.Available>>20), f)

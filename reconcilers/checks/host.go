@@ -46,9 +46,12 @@ func (p *Prober) memoryResult(l *look) v1alpha1.CheckResult {
 	learned := l.app.Status.Learned
 	wasLow := learned != nil && learned.LowMemorySince != nil && learned.Incarnation == l.life
 	switch {
-	case f.Available < f.Wanted, wasLow && f.Available < f.Wanted+f.Wanted/2:
+	case f.Available < f.Wanted:
 		r.Status, r.Reason = metav1.ConditionFalse, "Low"
 		r.Message = fmt.Sprintf("%d MiB available, %d MiB wanted", f.Available>>20, f.Wanted>>20)
+	case wasLow && f.Available < f.Clears():
+		r.Status, r.Reason = metav1.ConditionFalse, "Low"
+		r.Message = fmt.Sprintf("%d MiB available, and after it was low %d MiB are wanted", f.Available>>20, f.Clears()>>20)
 	case f.Stalled >= facts.StalledLow:
 		r.Status, r.Reason = metav1.ConditionFalse, "Stalled"
 		r.Message = fmt.Sprintf("%d MiB available, but work stands still for want of memory %.0f %% of the time", f.Available>>20, f.Stalled)
@@ -83,7 +86,10 @@ func databaseResult(app *v1alpha1.App) v1alpha1.CheckResult {
 	r.Facts = facts.Raw(f)
 	if len(f.Missing) > 0 {
 		r.Status, r.Reason = metav1.ConditionFalse, "Missing"
-		r.Message = fmt.Sprintf("%s missing or empty in %s", strings.Join(f.Missing, ", "), filepath.Join(app.Spec.Directory, spec.EnvFile))
+		r.Message = fmt.Sprintf("%s missing or empty in %s, of %s", strings.Join(f.Missing, ", "), strings.Join(f.Files, ", "), app.Spec.Directory)
+		if len(f.Files) == 0 {
+			r.Message = fmt.Sprintf("%s missing: %s holds no %s", strings.Join(f.Missing, ", "), app.Spec.Directory, strings.Join(files, ", "))
+		}
 		return r
 	}
 	r.Status, r.Reason = metav1.ConditionTrue, "Configured"

@@ -112,62 +112,6 @@ func (p *Prober) askLocal(ctx context.Context, l *look) v1alpha1.CheckResult {
 	return r
 }
 
-// askPublic asks for the site as the world does, and, where that fails although the application itself is not known to
-// fail, for the same through the proxy on this machine: then it matters at which hop it is lost.
-func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() bool) v1alpha1.CheckResult {
-	spec := l.app.Spec.Checks.Public
-	limit := timeout(l.app, v1alpha1.CheckPublic)
-	p.public.renew(time.Now())
-	f := facts.Public{HTTP: ask(ctx, p.public.Client, spec.URL, limit)}
-	f.Proven = l.app.Status.Learned != nil && l.app.Status.Learned.PublicGreenURL == spec.URL
-	good := func(h *facts.HTTP) bool {
-		return h.Class == facts.Answered && slices.Contains(spec.ExpectStatus, int32(h.Status))
-	}
-	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: f.Took}}
-	if good(&f.HTTP) {
-		r.Status, r.Reason = metav1.ConditionTrue, "Answers"
-		r.Message = fmt.Sprintf("%d in %s", f.Status, f.Took.Round(time.Millisecond))
-		r.Facts = facts.Raw(f)
-		return r
-	}
-	hop := facts.HTTP{URL: shown(spec.URL), Class: facts.NotAsked, Error: "the application itself does not answer"}
-	if appMayBeWell() {
-		hop = p.askProxy(ctx, spec.URL, limit)
-	}
-	f.Proxy = &hop
-	r.Facts = facts.Raw(f)
-	r.Status, r.Reason = metav1.ConditionFalse, string(f.Class)
-	if f.Class == facts.Answered {
-		r.Reason = "BadStatus"
-		r.Message = fmt.Sprintf("answered %d, expected %v", f.Status, spec.ExpectStatus)
-	} else {
-		r.Message = f.Error
-	}
-	if !f.Proven && (good(&hop) || hop.Class == facts.NotAsked) {
-		r.Status, r.Reason = metav1.ConditionUnknown, "NeverSeen"
-		r.Message = "has never answered as expected since this URL was configured; is the URL right? " + r.Message
-	}
-	return r
-}
-
-// askProxy sends the same request to this machine, whatever the name resolves to.
-func (p *Prober) askProxy(ctx context.Context, address string, limit time.Duration) facts.HTTP {
-	transport := publicTransport(p.Roots, DialHere)
-	defer transport.CloseIdleConnections()
-	f := ask(ctx, &http.Client{Transport: transport}, address, limit)
-	f.Addr = "127.0.0.1"
-	return f
-}
-
-// DialHere connects to this machine, whatever the name, on the port that is asked for. Redirects may lead to another one.
-func DialHere(ctx context.Context, network, addr string) (net.Conn, error) {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-}
-
 // Question is one GET outside the passes.
 type Question struct {
 	URL string

@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -113,9 +112,12 @@ func (p *Prober) preferred(l *look) []int {
 // PM2's daemon itself listens). An orphan of ours carries, in the environment it was born with, the runtime's badge with a
 // mark that the runtime is known to have given to this application. Name, folder and user prove nothing.
 func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whose {
+	if l.procsErr != nil || runtime.CouldNotAsk(l.snapshotErr) {
+		return facts.CannotTell // which processes are the application's own is not known now
+	}
 	if !o.Known {
 		// The kernel says at least which user opened the socket.
-		if mine := uint32(os.Getuid()); mine != 0 && o.Listener.UID != mine {
+		if l.uid != 0 && o.Listener.UID != l.uid {
 			return facts.Stranger
 		}
 		return facts.CannotTell
@@ -123,32 +125,36 @@ func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whos
 	if _, ok := l.tree[o.Process.PID]; ok {
 		return facts.Ours
 	}
+	for n := range l.snapshot.Others {
+		other := &l.snapshot.Others[n]
+		if other.Alive() && slices.ContainsFunc(l.procs.Tree(other.PID), func(p procfs.Process) bool { return p.Identity == o.Process }) {
+			return facts.Stranger // it lives under another row, whatever mark it bears
+		}
+	}
 	for n := range l.snapshot.Processes {
 		if l.snapshot.Processes[n].Cluster && o.Process.PID == l.snapshot.Daemon.PID {
 			return facts.Ours
 		}
 	}
-	if runtime.CouldNotAsk(l.snapshotErr) {
-		return facts.CannotTell // which processes are the application's own is not known now
-	}
-	if l.snapshot.Daemon.Badge.On(p.FS, o.Process, marks(app, l)) {
+	if l.snapshot.Daemon.Badge.On(p.FS, o.Process, Marks(app, app.Status.Learned, &l.snapshot)) {
 		return facts.OurOrphan
 	}
 	return facts.Stranger
 }
 
-// marks are those that the runtime gives or is known to have given to this application.
-func marks(app *v1alpha1.App, l *look) []string {
+// Marks are those that the runtime gives or is known to have given to this application, and to no other row.
+func Marks(app *v1alpha1.App, learned *v1alpha1.Learned, snapshot *runtime.Snapshot) []string {
 	var list []string
-	if app.Status.Learned != nil {
-		list = append(list, app.Status.Learned.Marks...)
+	if learned != nil && learned.MarksOf == runtime.NameOf(app) {
+		list = append(list, learned.Marks...)
 	}
-	for n := range l.snapshot.Processes {
-		if m := l.snapshot.Processes[n].Mark; m != "" {
-			list = append(list, m)
-		}
+	for n := range snapshot.Processes {
+		list = append(list, snapshot.Processes[n].Mark)
 	}
-	return append(list, l.snapshot.Daemon.Revival.Marks...)
+	list = append(list, snapshot.Daemon.Revival.Marks...)
+	return slices.DeleteFunc(list, func(m string) bool {
+		return m == "" || slices.ContainsFunc(snapshot.Others, func(p runtime.Process) bool { return p.Mark == m })
+	})
 }
 
 func userName(uid uint32) string {

@@ -49,6 +49,7 @@ func (p *Prober) setUp() {
 type look struct {
 	app *v1alpha1.App
 	now v1alpha1.Instant
+	uid uint32 // the user that looks
 
 	procs    procfs.Snapshot
 	procsErr error
@@ -74,7 +75,7 @@ type look struct {
 // Observe asks the due checks side by side.
 func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v1alpha1.Observation {
 	p.once.Do(p.setUp)
-	l := &look{app: app, now: p.Clock()}
+	l := &look{app: app, now: p.Clock(), uid: uint32(os.Getuid())}
 	begin := time.Now()
 	isDue := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(due, n) })

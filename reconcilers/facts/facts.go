@@ -164,8 +164,11 @@ type HTTP struct {
 // Public is the site as the world sees it, and, where that failed, the hop to the proxy on this machine.
 type Public struct {
 	HTTP
-	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed.
+	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed, and NotAsked where the
+	// application does not answer or where no proxy is known to be on this machine.
 	Proxy *HTTP `json:"proxy,omitempty"`
+	// Listens says that something on this machine listens on the URL's port.
+	Listens bool `json:"listens,omitempty"`
 	// Proven says that this URL has answered as expected before.
 	Proven bool `json:"proven,omitempty"`
 }
@@ -191,6 +194,10 @@ type Memory struct {
 	HogName  string `json:"hogName,omitempty"`
 	HogBytes int64  `json:"hogBytes,omitempty"`
 }
+
+// Clears is how much has to be available for low memory to be over: one and a half times what is wanted, so that it does
+// not come and go at the edge.
+func (m *Memory) Clears() int64 { return m.Wanted + m.Wanted/2 }
 
 // Database is the database's configuration: names only.
 type Database struct {

@@ -28,9 +28,8 @@ type Hands struct {
 	Swap Switcher
 
 	mu sync.Mutex
-	// families are the processes that were the application's when a recovery's stop began, by App and recovery: descent is
-	// a proof that is gone with the parent. Only the last recovery's are kept: there is one at a time on a machine.
-	families map[string][]procfs.Identity
+	// families are kept by App, of its last recovery: descent is a proof that is gone with the parent.
+	families map[string]family
 }
 
 // outcome is what a step function gives.

@@ -33,6 +33,20 @@ func child(t *testing.T, name string, env ...string) procfs.Identity {
 	// `cat` ends when its standard input is closed, at the latest with this process; a sign on its output tells that it runs.
 	cmd := exec.Command("/bin/cat")
 	cmd.Args = []string{name} // one argument, as those have who write over their own command line
+	return begin(t, cmd, env)
+}
+
+// inheriting starts a process that has a file open besides.
+func inheriting(t *testing.T, name string, file *os.File, env ...string) procfs.Identity {
+	t.Helper()
+	cmd := exec.Command("/bin/cat")
+	cmd.Args, cmd.ExtraFiles = []string{name}, []*os.File{file}
+	return begin(t, cmd, env)
+}
+
+// begin starts a command that gives back what it is given, and waits until it does.
+func begin(t *testing.T, cmd *exec.Cmd, env []string) procfs.Identity {
+	t.Helper()
 	cmd.Env = env
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -60,6 +74,19 @@ func child(t *testing.T, name string, env ...string) procfs.Identity {
 		_ = cmd.Wait()
 	})
 	return p.Identity
+}
+
+// below starts a process in one of this name, and gives its identity.
+func below(t *testing.T, name string, env ...string) procfs.Identity {
+	t.Helper()
+	cmd := exec.Command("/bin/sh")
+	cmd.Args = []string{name, "-c", "/bin/cat; :"}
+	parent := begin(t, cmd, env)
+	children, err := procfs.Default().Children(parent.PID)
+	if err != nil || len(children) != 1 {
+		t.Fatalf("children of %s: %v, %v", name, children, err)
+	}
+	return children[0].Identity
 }
 
 const home = "/home/site/.pm2"
@@ -91,18 +118,26 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		"the same name and folder alone":      child(t, "node server.js", "PM2_HOME="+home, "name=site", "pm_cwd=/srv/site"),
 		"a PM2 daemon born with our marks":    child(t, "PM2 v7.0.4: God Daemon ("+home+")", marked("ours")...),
 		"an install begun from the app's own": child(t, "npm ci", marked("ours")...),
+		"an editor":                           child(t, "vim .env", marked("ours")...),
+		"an editor's server":                  child(t, "/home/site/.vscode-server/bin/1/node", marked("ours")...),
+		"a terminal":                          child(t, "tmux: server", marked("ours")...),
+		"a connection":                        child(t, "sshd: site@pts/0", marked("ours")...),
+		"what runs in a terminal":             below(t, "tmux: server", marked("ours")...),
 		"a checkout":                          child(t, "git pull", marked("ours")...),
 		"another application of this PM2":     child(t, "node shop.js", marked("ours")...),
+		"an orphan of another application":    child(t, "node shop.js", marked("shops")...),
 	}
 	rt := &fakeRuntime{snapshot: runtime.Snapshot{
 		Daemon:    daemonIn(home),
 		Processes: []runtime.Process{{Name: "site", ID: "0", PID: live.PID, Identity: live, Mark: "ours"}},
 		Others: []runtime.Process{{
-			Name: "shop", ID: "1", PID: survivors["another application of this PM2"].PID, Identity: survivors["another application of this PM2"],
+			Name: "shop", ID: "1", Mark: "shops",
+			PID: survivors["another application of this PM2"].PID, Identity: survivors["another application of this PM2"],
 		}},
 	}}
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
-	out := h.linger(t.Context(), app, pass.Step{Name: StepLinger})
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{MarksOf: runtime.NameOf(app), Marks: []string{"ours", "shops"}}}
+	out := h.linger(t.Context(), app, step)
 	if out.StepOutcome != v1alpha1.StepDone {
 		t.Fatalf("%s: %s", out.StepOutcome, out.message)
 	}
@@ -120,9 +155,10 @@ func TestWithoutADaemonOrphansAreEndedWhereItCanBeBroughtBack(t *testing.T) {
 	app := v1alpha1.NewApp()
 	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
 	ours, theirs := child(t, "node server.js", marked("ours")...), child(t, "node server.js", marked("theirs")...)
-	rt := &fakeRuntime{err: fmt.Errorf("look: %w", runtime.ErrNoDaemon), snapshot: runtime.Snapshot{Daemon: runtime.Daemon{Home: home}}}
+	rt := &fakeRuntime{err: fmt.Errorf("look: %w", runtime.ErrNoDaemon), snapshot: runtime.Snapshot{Daemon: daemonIn(home)}}
+	rt.snapshot.Daemon.Reachable = false
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
-	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{Marks: []string{"ours"}}}
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{MarksOf: runtime.NameOf(app), Marks: []string{"ours"}}}
 	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepFailed || !alive(t, ours) {
 		t.Errorf("what nothing could replace: %s: %s, lives: %t", out.StepOutcome, out.message, alive(t, ours))
 	}
@@ -136,6 +172,17 @@ func TestWithoutADaemonOrphansAreEndedWhereItCanBeBroughtBack(t *testing.T) {
 	}
 }
 
+func TestMarksOfAnotherNameProveNothing(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: "green"}
+	left := child(t, "node server.js", marked("blues")...)
+	h := &Hands{FS: procfs.Default(), Runtime: &fakeRuntime{snapshot: runtime.Snapshot{Daemon: daemonIn(home)}}}
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{MarksOf: "blue", Marks: []string{"blues"}}}
+	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepSkipped || !alive(t, left) {
+		t.Fatalf("%s: %s", out.StepOutcome, out.message)
+	}
+}
+
 func TestDescentProvesUntilTheStopAndNotAfterIt(t *testing.T) {
 	app := v1alpha1.NewApp()
 	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
@@ -144,7 +191,7 @@ func TestDescentProvesUntilTheStopAndNotAfterIt(t *testing.T) {
 		Daemon: daemonIn(home), Processes: []runtime.Process{{Name: "site", ID: "0", PID: main.PID, Identity: main}},
 	}}
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
-	h.remember(app.Name+"/1-1", &rt.snapshot)
+	h.remember(app.Name, "1-1", &rt.snapshot)
 	rt.snapshot.Processes[0].PID, rt.snapshot.Processes[0].Identity = 0, procfs.Identity{} // the runtime has let go of it
 	step := pass.Step{Name: StepLinger, Recovery: v1alpha1.Recovery{ID: "1-2"}}
 	if out := h.linger(t.Context(), app, step); out.StepOutcome != v1alpha1.StepSkipped || !alive(t, main) {
@@ -165,7 +212,7 @@ func TestEvenkeelAndWhatIsAboveItAreNeverTouched(t *testing.T) {
 		Daemon: daemonIn(home), Processes: []runtime.Process{{Name: "site", ID: "0", PID: self.PID, Identity: self.Identity}},
 	}}
 	h := &Hands{FS: procfs.Default(), Runtime: rt}
-	h.remember("/1-1", &rt.snapshot)
+	h.remember("", "1-1", &rt.snapshot)
 	rt.snapshot.Processes = nil
 	app := v1alpha1.NewApp()
 	app.Spec.Recovery.StopTimeout.Duration = 100 * time.Millisecond
@@ -198,4 +245,48 @@ func TestStepsAreTheMissionsInItsOrder(t *testing.T) {
 
 func daemonIn(home string) runtime.Daemon {
 	return runtime.Daemon{Reachable: true, Home: home, Badge: runtime.Badge{HomeVar: "PM2_HOME", MarkVar: "unique_id", Home: home}}
+}
+
+func TestIsEditor(t *testing.T) {
+	for _, tc := range []struct {
+		comm string
+		args []string
+		want bool
+	}{
+		{"vim", []string{"vim", "/srv/site/.env"}, true},
+		{"nano", []string{"/usr/bin/nano"}, true},
+		{"tmux: server", []string{"tmux", "new"}, true},
+		{"screen", []string{"SCREEN", "-S", "work"}, true},
+		{"sshd", []string{"sshd: deploy@pts/0"}, true},
+		{"node", []string{"/home/deploy/.vscode-server/bin/1a2b/node", "/home/deploy/.vscode-server/bin/1a2b/out/server-main.js"}, true},
+		{"node", []string{"node", "/usr/lib/code-server/out/node/entry"}, true},
+		{"next-server (v1", []string{"next-server (v16.4.6)"}, false},
+		{"npm start", []string{"npm start"}, false},
+		{"node", []string{"node", "/srv/site/server.js"}, false},
+		{"node", []string{"node", "server.js", "/home/deploy/.vscode-server/data"}, false},
+		{"sh", []string{"sh", "-c", "next start"}, false},
+		{"", nil, false},
+	} {
+		if got := isEditor(tc.comm, tc.args); got != tc.want {
+			t.Errorf("isEditor(%q, %q) = %t", tc.comm, tc.args, got)
+		}
+	}
+}
+
+func TestAProcessManagerInATerminalDoesNotHideItsOrphans(t *testing.T) {
+	inside := below(t, "tmux: server", marked("ours")...)
+	procs, err := procfs.Default().Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := procs.Get(inside.PID)
+	h := &Hands{FS: procfs.Default()}
+	if g := h.guard(&runtime.Snapshot{}, &procs); g.forbids(p) != guardEditor {
+		t.Fatalf("%q", g.forbids(p))
+	}
+	// The process manager itself is what runs it, under that name.
+	g := h.guard(&runtime.Snapshot{Daemon: runtime.Daemon{PID: p.PPID}}, &procs)
+	if why := g.forbids(p); why != "" {
+		t.Fatalf("%q", why)
+	}
 }

@@ -24,7 +24,7 @@ import (
 func (h *Hands) stop(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
 	snapshot, err := h.Runtime.Look(ctx, app)
 	if err == nil {
-		h.remember(family(app, step), &snapshot)
+		h.remember(app.Name, step.Recovery.ID, &snapshot)
 	}
 	limit := stopTimeout(app, step)
 	result, err := h.Runtime.Stop(ctx, app, limit)
@@ -53,11 +53,24 @@ func (h *Hands) stop(ctx context.Context, app *v1alpha1.App, step pass.Step) out
 	return done("%s", result.Message)
 }
 
-// family is the key under which an App's processes are kept in one recovery.
-func family(app *v1alpha1.App, step pass.Step) string { return app.Name + "/" + step.Recovery.ID }
+// family are the processes that were an application's when the stop of a recovery began.
+type family struct {
+	recovery string
+	members  []procfs.Identity
+}
+
+// kin are the processes that were the application's when this recovery's stop began.
+func (h *Hands) kin(app, recovery string) []procfs.Identity {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.families[app]; f.recovery == recovery {
+		return slices.Clone(f.members)
+	}
+	return nil
+}
 
 // remember keeps who the application's processes are while descent still proves it.
-func (h *Hands) remember(key string, snapshot *runtime.Snapshot) {
+func (h *Hands) remember(app, recovery string, snapshot *runtime.Snapshot) {
 	procs, err := h.FS.Snapshot()
 	if err != nil {
 		return
@@ -72,7 +85,15 @@ func (h *Hands) remember(key string, snapshot *runtime.Snapshot) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.families = map[string][]procfs.Identity{key: append(h.families[key], ids...)}
+	f := h.families[app]
+	if f.recovery != recovery {
+		f = family{recovery: recovery}
+	}
+	f.members = append(f.members, ids...)
+	if h.families == nil {
+		h.families = map[string]family{}
+	}
+	h.families[app] = f
 }
 
 // linger ends the application's processes that are left over after the stop: those that descended from the runtime's
@@ -125,15 +146,9 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 		return nil, nil, fmt.Errorf("reading the machine's processes: %w", err)
 	}
 	guard := h.guard(&snapshot, &procs)
-	h.mu.Lock()
-	kin := slices.Clone(h.families[family(app, step)])
-	h.mu.Unlock()
+	kin := h.kin(app.Name, step.Recovery.ID)
 	badge := snapshot.Daemon.Badge
-	marks := append(slices.Clone(step.Learned.Marks), snapshot.Daemon.Revival.Marks...)
-	for n := range snapshot.Processes {
-		marks = append(marks, snapshot.Processes[n].Mark)
-	}
-	marks = slices.DeleteFunc(marks, func(m string) bool { return m == "" })
+	marks := checks.Marks(app, &step.Learned, &snapshot)
 	for _, p := range procs.Processes {
 		if !p.Alive() || p.Kernel {
 			continue
@@ -205,16 +220,18 @@ const (
 	guardAbove  = "the application descends from it"
 	guardDeploy = "it is a build or a deploy"
 	guardOther  = "it is another application's"
+	guardEditor = "it is an editor or a terminal, or runs in one"
 )
 
 // guard is the list of what is never touched. It wins over every proof.
 type guard struct {
 	fs     procfs.FS
+	procs  *procfs.Snapshot
 	forbid map[int]string
 }
 
 func (h *Hands) guard(snapshot *runtime.Snapshot, procs *procfs.Snapshot) *guard {
-	g := &guard{fs: h.FS, forbid: map[int]string{}}
+	g := &guard{fs: h.FS, procs: procs, forbid: map[int]string{}}
 	for n := range snapshot.Others {
 		if other := &snapshot.Others[n]; other.Alive() {
 			for _, p := range procs.Tree(other.PID) {
@@ -256,6 +273,9 @@ func (g *guard) forbids(p procfs.Process) string {
 		if checks.DeployWork(p.Comm, args) != "" {
 			return guardDeploy
 		}
+	}
+	if g.inEditor(p) {
+		return guardEditor
 	}
 	return ""
 }

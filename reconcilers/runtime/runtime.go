@@ -30,6 +30,14 @@ type Runtime interface {
 	Exits(ctx context.Context, app *v1alpha1.App, since time.Time) (History, error)
 }
 
+// NameOf is the name by which its process manager knows the App.
+func NameOf(app *v1alpha1.App) string {
+	if pm2 := app.Spec.Runtime.PM2; pm2 != nil {
+		return pm2.Process
+	}
+	return app.Name
+}
+
 // State is what a process is doing, in one vocabulary for all runtimes.
 type State string
 

@@ -57,7 +57,7 @@ var rules = []Rule{
 		Next:    []string{"see who it is: ss -ltnp 'sport = :{port}'", "stop that program, or give one of the two another port"},
 		match: func(v *view) (string, bool) {
 			l, ok := v.port.By(facts.Stranger)
-			if _, ours := v.port.By(facts.Ours); !ok || ours {
+			if _, ours := v.port.By(facts.Ours); !ok || ours || v.runElsewhere() {
 				return "", false
 			}
 			return fmt.Sprintf("port %d is held by another program: %s", v.port.Port, describe(l)), true
@@ -72,7 +72,7 @@ var rules = []Rule{
 				wait = settleTime
 			}
 			return fmt.Sprintf("no PM2 daemon runs in %s since a moment ago", v.process.Home),
-				v.daemonGone() && v.unmoved() < wait && !v.stopped()
+				v.daemonGone() && v.unmoved() < wait && !v.stopped() && !v.runElsewhere()
 		},
 	},
 	{
@@ -90,7 +90,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "answers-elsewhere", Sees: "something answers on the port, and the process manager that was asked does not run it",
+		Name: "answers-elsewhere", Sees: "something answers on the port, and the process manager that was asked does not run it, or does not even know it",
 		Blame: v1alpha1.BlameRuntime, Reason: "RunByAnother", Remedy: v1alpha1.RemedyHold,
 		AtLimit: "no limit: the site is up",
 		Next: []string{
@@ -99,7 +99,11 @@ var rules = []Rule{
 		},
 		match: func(v *view) (string, bool) {
 			_, orphan := v.port.By(facts.OurOrphan)
-			return fmt.Sprintf("port %d answers, but %s in %s does not run %q there", v.port.Port, v.manager(), v.process.Home, v.name()),
+			who := ""
+			if l, ok := v.port.By(facts.Stranger); ok {
+				who = "; it is held by " + describe(l)
+			}
+			return fmt.Sprintf("port %d answers, but %s in %s does not run %q there%s", v.port.Port, v.manager(), v.process.Home, v.name(), who),
 				notRunning(v) && v.answers() && !orphan
 		},
 	},
@@ -251,7 +255,11 @@ var rules = []Rule{
 		Limit: leadUnknown, AtLimit: "one plain recovery", Act: true,
 		Next: []string{"see whether this machine is starved: uptime; free -m; ps -eo pid,pcpu,rss,comm --sort=-pcpu | head", "see what keeps it: {list}"},
 		match: func(v *view) (string, bool) {
-			return v.manager() + " could not be asked (" + v.message(v1alpha1.CheckProcess) + "), so that it is not known what is wrong: " + v.lead.Message,
+			why := v.message(v1alpha1.CheckProcess)
+			if why == "" {
+				why = v.manager() + " was not asked"
+			}
+			return why + ", so that it is not known what is wrong: " + v.lead.Message,
 				!v.asked && v.lead.Status == metav1.ConditionFalse
 		},
 		adjust: func(v *view, out *v1alpha1.Verdict) {
@@ -263,7 +271,7 @@ var rules = []Rule{
 	{
 		Name: "database-configuration", Sees: "the database's configuration is not complete, while the application's process runs and answers, be it with errors",
 		Blame: v1alpha1.BlameConfig, Reason: "DatabaseConfigMissing", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: a restart would lose the last good environment",
-		Next: []string{"put it back: {directory}/.env needs {missing}"},
+		Next: []string{"put it back: {envFile} needs {missing}"},
 		match: func(v *view) (string, bool) {
 			alive := v.lead.Status == metav1.ConditionTrue || (v.running && v.local.Class == facts.Answered)
 			return v.message(v1alpha1.CheckDatabase), v.is(v1alpha1.CheckDatabase, metav1.ConditionFalse) && alive && !v.is(v1alpha1.CheckMemory, metav1.ConditionFalse)
@@ -301,8 +309,8 @@ var rules = []Rule{
 	{
 		Name: "lead-unknown-long", Sees: "whether the application is well could not be asked for ten minutes",
 		Blame: v1alpha1.BlameHost, Reason: "CannotAsk", Remedy: v1alpha1.RemedyHold, Certain: true,
-		Limit: holdLimit, AtLimit: "the hold goes on: nobody acts on what he cannot see",
-		Next: []string{"see what is wrong with this machine: uptime; free -m; df -h; dmesg | tail"},
+		AtLimit: "no limit: nobody acts on what he cannot see; the alert is repeated every hour",
+		Next:    []string{"see what is wrong with this machine: uptime; free -m; df -h; dmesg | tail", "see whether PM2 answers: pm2 ls"},
 		match: func(v *view) (string, bool) {
 			for _, u := range v.c.Record.Unknown {
 				if u.Check == v.lead.Check && v.c.Now.Since(u.Since) >= leadUnknown {
@@ -311,6 +319,7 @@ var rules = []Rule{
 			}
 			return "", false
 		},
+		adjust: blameWhoCouldNotBeAsked,
 	},
 	{
 		Name: "lead-unknown", Sees: "whether the application is well could not be asked",
@@ -318,6 +327,7 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) {
 			return "it could not be asked whether the application is well: " + v.lead.Message, v.lead.Status == metav1.ConditionUnknown
 		},
+		adjust: blameWhoCouldNotBeAsked,
 	},
 	{
 		Name: "memory-low-briefly", Sees: "available memory is low, but not for long yet",
@@ -368,23 +378,29 @@ var rules = []Rule{
 		match: func(v *view) (string, bool) { return v.publicOnly(facts.DNS) },
 	},
 	{
-		Name: "proxy", Sees: "the application answers on this machine; the proxy on this machine does not, or not as expected",
+		Name: "proxy", Sees: "the application answers on this machine; the proxy on this machine, where there is one, does not, or not as expected",
 		Blame: v1alpha1.BlameProxy, Reason: "ProxyFails", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: the application is well",
 		Next: []string{"test and start or reload it: nginx -t && systemctl reload-or-restart nginx", "see its log: tail /var/log/nginx/error.log"},
 		match: func(v *view) (string, bool) {
 			m, ok := v.publicOnly("")
 			p := v.public.Proxy
-			if !ok || p == nil || (p.Class == facts.Answered && expected(v.c.App, p.Status)) {
+			if !ok || p == nil || p.Class == facts.NotAsked || (p.Class == facts.Answered && expected(v.c.App, p.Status)) {
 				return "", false
 			}
 			return fmt.Sprintf("%s; the proxy on this machine: %s", m, outcome(p)), true
 		},
 	},
 	{
-		Name: "network", Sees: "the application and the proxy on this machine answer; the public URL does not",
+		Name: "network", Sees: "the application answers on this machine, and so does the proxy, if there is one here; the public URL does not",
 		Blame: v1alpha1.BlameNetwork, Reason: "NotReachableFromOutside", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: the application is well",
-		Next:  []string{"is it the DNS record, a CDN or a firewall? curl -sv {url} -o /dev/null"},
-		match: func(v *view) (string, bool) { return v.publicOnly("") },
+		Next: []string{"is it the DNS record, a CDN, a firewall, or a proxy on another machine? curl -sv {url} -o /dev/null"},
+		match: func(v *view) (string, bool) {
+			m, ok := v.publicOnly("")
+			if p := v.public.Proxy; p != nil && p.Class == facts.NotAsked && p.Error != "" {
+				m += "; " + p.Error
+			}
+			return m, ok
+		},
 	},
 	{
 		Name: "local-fails", Sees: "the leading check is False, for whatever reason",

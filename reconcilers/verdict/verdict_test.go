@@ -207,6 +207,31 @@ func TestVerdicts(t *testing.T) {
 			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
 			w.port.Listeners[0].Whose, w.status["port"] = facts.CannotTell, maybe
 		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"not listed here, and a process of another user answers", func(w *world) {
+			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
+			w.port.Listeners, w.status["port"] = []facts.Listener{stranger}, no
+		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"no daemon in this home, which never ran it, and a process of another user answers", func(w *world) {
+			w.process = facts.Process{Home: "/home/nobody/.pm2", State: string(runtime.Missing)}
+			w.port.Listeners, w.status["process"], w.status["port"] = []facts.Listener{stranger}, no, no
+		}, nil, "answers-elsewhere", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"no daemon in the home that ran it, and a stranger answers", func(w *world) {
+			w.process = facts.Process{Home: "/home/deploy/.pm2", State: string(runtime.Missing)}
+			w.port.Listeners, w.status["process"], w.status["port"] = []facts.Listener{stranger}, no, no
+		}, func(c *pass.Case) { c.Record.Learned = &v1alpha1.Learned{Marks: []string{"m"}} },
+			"stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"not listed here, and a stranger on the port that answers nothing good", func(w *world) {
+			w.gone(runtime.Missing)
+			w.process.Rows, w.port.Listeners = nil, []facts.Listener{stranger}
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"a stranger answers while PM2 tries to start the application", func(w *world) {
+			w.gone(runtime.Waiting)
+			w.port.Listeners, w.status["local"] = []facts.Listener{stranger}, yes
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"PM2 gave up on it, and a stranger answers", func(w *world) {
+			w.gone(runtime.Errored)
+			w.port.Listeners, w.status["local"] = []facts.Listener{stranger}, yes
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
 		{"the build is gone and so is the process", func(w *world) {
 			w.gone(runtime.Errored)
 			w.build, w.process.Signs = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, []facts.Sign{facts.SignBuildMissing}
@@ -281,7 +306,8 @@ func TestVerdicts(t *testing.T) {
 		{"no daemon, and a stranger has the port", func(w *world) {
 			w.daemonGone("pm2 resurrect")
 			w.serves(stranger)
-		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		}, func(c *pass.Case) { c.Record.Learned = &v1alpha1.Learned{Marks: []string{"m"}} },
+			"stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
 		{"not listed, and it is not known how to start it", func(w *world) { w.gone(runtime.Missing) },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }, "not-listed", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"not listed by a PM2 that has just come into being", func(w *world) { w.gone(runtime.Missing) }, func(c *pass.Case) {
@@ -314,6 +340,10 @@ func TestVerdicts(t *testing.T) {
 			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Timeout}, Proxy: &facts.HTTP{Class: facts.Answered, Status: 200}}
 			w.status["public"] = no
 		}, nil, "network", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
+		{"there is no proxy on this machine, and the world cannot reach it", func(w *world) {
+			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Timeout}, Proxy: &facts.HTTP{Class: facts.NotAsked, Error: "nothing listens"}, Proven: true}
+			w.status["public"] = no
+		}, nil, "network", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
 		{"certificate", func(w *world) { w.public.Class = facts.Certificate; w.status["public"] = no }, nil,
 			"certificate", v1alpha1.BlameCertificate, v1alpha1.RemedyHold, ""},
 		{"DNS", func(w *world) { w.public.Class = facts.DNS; w.status["public"] = no }, nil, "dns", v1alpha1.BlameDNS, v1alpha1.RemedyHold, ""},
@@ -323,6 +353,18 @@ func TestVerdicts(t *testing.T) {
 			lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
 		{"memory is low and another took it", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
 			lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"memory was low, has risen a little, and the application grew", func(w *world) {
+			w.memory.Available, w.memory.Tree, w.memory.HogBytes, w.status["memory"] = 130<<20, 900<<20, 50<<20, no
+		}, lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
+		{"memory was low, has risen a little, and the application grew by less than lacks", func(w *world) {
+			w.memory.Available, w.memory.Tree, w.status["memory"] = 130<<20, 219<<20, no
+		}, lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"memory stalls, and the application has outgrown everybody else", func(w *world) {
+			w.memory.Available, w.memory.Stalled, w.memory.Tree, w.status["memory"] = 500<<20, 60, 400<<20, no
+		}, lowFor(4 * time.Minute), "memory-app-grew", v1alpha1.BlameMemory, v1alpha1.RemedyRecover, PlanPlain},
+		{"memory stalls, and another is larger than the application", func(w *world) {
+			w.memory.Available, w.memory.Stalled, w.memory.Tree, w.memory.HogBytes, w.status["memory"] = 130<<20, 60, 400<<20, 600<<20, no
+		}, lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
 		{"memory is low, another took it, and the operator wants a restart all the same", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
 			func(c *pass.Case) {
 				lowFor(4 * time.Minute)(c)
@@ -335,11 +377,12 @@ func TestVerdicts(t *testing.T) {
 			}, "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
 		{"the database's configuration is gone", func(w *world) { w.status["database"] = no }, nil,
 			"database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
-		{"nobody knows for ten minutes", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, func(c *pass.Case) {
-			c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: "local", Since: instant(-10 * time.Minute)}}
-		}, "lead-unknown-long", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
-		{"nobody knows yet", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, nil,
-			"lead-unknown", v1alpha1.BlameHost, v1alpha1.RemedyWait, ""},
+		{"nobody knows for ten minutes", func(w *world) { w.status["local"] = maybe }, unknownLong, "lead-unknown-long", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
+		{"nobody knows for ten minutes, since PM2 cannot be asked", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe },
+			unknownLong, "lead-unknown-long", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"nobody knows yet", func(w *world) { w.status["local"] = maybe }, nil, "lead-unknown", v1alpha1.BlameHost, v1alpha1.RemedyWait, ""},
+		{"nobody knows yet, since PM2 cannot be asked", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, nil,
+			"lead-unknown", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
 		{"something else", func(w *world) { w.status["workers"] = no }, nil, "anything-else", v1alpha1.BlameNone, v1alpha1.RemedyHold, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -371,6 +414,11 @@ func TestVerdicts(t *testing.T) {
 }
 
 var reached = map[string]bool{}
+
+// unknownLong lets it be unknown for ten minutes whether the application is well.
+func unknownLong(c *pass.Case) {
+	c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: "local", Since: instant(-10 * time.Minute)}}
+}
 
 func lowFor(d time.Duration) func(*pass.Case) {
 	return func(c *pass.Case) {
@@ -490,9 +538,44 @@ func TestRulesAreReadable(t *testing.T) {
 		if r.Remedy == v1alpha1.RemedyHold && r.AtLimit == "" {
 			t.Errorf("rule %s holds and does not say what happens at its limit", r.Name)
 		}
+		if r.Limit > 0 && !r.Act && r.adjust == nil {
+			t.Errorf("rule %s has a limit at which nothing happens", r.Name)
+		}
 		if r.Remedy == v1alpha1.RemedyHold && len(r.Next) == 0 && r.Name != "anything-else" {
 			t.Errorf("rule %s holds and does not say what the operator can do", r.Name)
 		}
+	}
+}
+
+func TestALeadingProcessCheckThatIsUnknownIsTheRuntimesFault(t *testing.T) {
+	w := well()
+	c := twice(w)
+	o := c.Latest()
+	for n := range o.Results {
+		r := &o.Results[n]
+		if r.Leading = r.Check == v1alpha1.CheckProcess; r.Leading {
+			r.Status = maybe
+		}
+	}
+	c.Record.Unknown = []v1alpha1.UnknownCheck{{Check: v1alpha1.CheckProcess, Since: instant(-10 * time.Minute)}}
+	if v := Diagnose(c); v.Rule != "lead-unknown-long" || v.Blame != v1alpha1.BlameRuntime || v.HoldLimit.Duration != 0 || v.ActAtLimit {
+		t.Fatalf("%s, blame %s, limit %s, act %t", v.Rule, v.Blame, v.HoldLimit.Duration, v.ActAtLimit)
+	}
+}
+
+func TestWhatCouldNotBeAskedIsSaidOnce(t *testing.T) {
+	w := well()
+	w.process, w.local = facts.Process{State: string(runtime.Unknown)}, facts.HTTP{Class: facts.Timeout}
+	w.status["process"], w.status["local"] = maybe, no
+	c := twice(w)
+	for n := range c.Latest().Results {
+		if r := &c.Latest().Results[n]; r.Check == v1alpha1.CheckProcess {
+			r.Message = "PM2 could not be asked: it did not answer in time"
+		}
+	}
+	v := Diagnose(c)
+	if v.Rule != "cannot-see" || strings.Count(v.Message, "could not be asked") != 1 {
+		t.Fatalf("%s: %s", v.Rule, v.Message)
 	}
 }
 

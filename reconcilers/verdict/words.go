@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,14 +13,10 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
-func (v *view) name() string {
-	if pm2 := v.c.App.Spec.Runtime.PM2; pm2 != nil {
-		return pm2.Process
-	}
-	return v.c.App.Name
-}
+func (v *view) name() string { return runtime.NameOf(v.c.App) }
 
 // manager names the process manager.
 func (v *view) manager() string { return v.c.App.Spec.Runtime.Manager() }
@@ -70,6 +67,14 @@ func strangerIn(o *v1alpha1.Observation) bool {
 	return held
 }
 
+// runElsewhere says that something answers on the port, and that the process manager that was asked has nothing of the
+// application: no row of it, and, where it does not run itself, no memory of one either. Then it was probably the wrong one
+// that was asked.
+func (v *view) runElsewhere() bool {
+	known := v.c.Record.Learned != nil && len(v.c.Record.Learned.Marks) > 0
+	return v.asked && len(v.process.Rows) == 0 && v.answers() && notRunning(v) && (v.process.Daemon || !known)
+}
+
 // young says that the process is not believed yet, because so many before it have come and gone.
 func (v *view) young() bool {
 	r, _ := v.latest.Result(v1alpha1.CheckProcess)
@@ -89,18 +94,30 @@ func (v *view) answeredLives() int {
 	return len(seen)
 }
 
+// blameWhoCouldNotBeAsked blames the process manager where it was its answer that lacked, and not this machine.
+func blameWhoCouldNotBeAsked(v *view, out *v1alpha1.Verdict) {
+	if !v.asked || v.lead.Check == v1alpha1.CheckProcess {
+		out.Blame = v1alpha1.BlameRuntime
+	}
+}
+
 // memoryOnly says that memory is low while the application answers.
 func (v *view) memoryOnly() bool {
 	return v.is(v1alpha1.CheckMemory, metav1.ConditionFalse) && v.lead.Status == metav1.ConditionTrue
 }
 
-// grewByWhatIsMissing says that the application's own growth explains why memory is low. Memory that stalls although
-// enough is available is explained only by one that has outgrown everybody else.
+// grewByWhatIsMissing says that the application's own growth explains why memory is low. Once it was low, what is missing
+// is what lacks for that to be over. Memory that stalls although enough is available is explained only by one that has
+// outgrown everybody else.
 func (v *view) grewByWhatIsMissing(grown int64) bool {
-	if missing := v.memory.Wanted - v.memory.Available; missing > 0 {
-		return grown >= missing
+	m := &v.memory
+	switch {
+	case m.Available < m.Wanted:
+		return grown >= m.Wanted-m.Available
+	case m.Stalled >= facts.StalledLow:
+		return grown >= m.Wanted && m.Tree > m.HogBytes
 	}
-	return v.memory.Stalled >= facts.StalledLow && grown >= v.memory.Wanted && v.memory.Tree > v.memory.HogBytes
+	return grown >= m.Clears()-m.Available
 }
 
 // deployMemory is for how long a deploy counts after it was last seen at work: one command of it may have ended, and the
@@ -182,11 +199,18 @@ func expand(hints []string, v *view) []string {
 		public, host = u.Scheme+"://"+u.Host+u.Path, u.Hostname() // without user, password and query
 	}
 	log, errors := v.logs()
+	envFile := ".env"
+	if d := v.c.App.Spec.Checks.Database; d != nil && d.EnvFile != "" {
+		envFile = d.EnvFile
+	}
+	if !filepath.IsAbs(envFile) {
+		envFile = filepath.Join(v.c.App.Spec.Directory, envFile)
+	}
 	fill := strings.NewReplacer(
 		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{deploy}", deploy,
-		"{missing}", strings.Join(v.database.Missing, ", "),
+		"{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),
 	)
 	out := make([]string, len(hints))
 	for n, h := range hints {

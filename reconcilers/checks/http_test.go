@@ -1,0 +1,228 @@
+package checks
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/listeners"
+)
+
+// serve answers on an address of this machine, as this handler does, until the test ends.
+func serve(t *testing.T, address string, h http.HandlerFunc) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}}
+	s.Start()
+	t.Cleanup(s.Close)
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// reserve takes a port of 127.0.0.1 without listening on it, until the test ends: it is refused there, and nobody else gets it.
+func reserve(t *testing.T) uint16 {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint16(name.(*unix.SockaddrInet4).Port)
+}
+
+func prober(t *testing.T) *Prober {
+	t.Helper()
+	p := &Prober{}
+	p.once.Do(p.setUp)
+	t.Cleanup(func() {
+		p.local.CloseIdleConnections()
+		p.public.CloseIdleConnections()
+	})
+	return p
+}
+
+func answer(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}
+
+func factsOf[T any](t *testing.T, r v1alpha1.CheckResult) T {
+	t.Helper()
+	r.Check = "check"
+	o := v1alpha1.Observation{Results: []v1alpha1.CheckResult{r}}
+	f, ok := facts.Of[T](&o, "check")
+	if !ok {
+		t.Fatalf("no facts in %+v", r)
+	}
+	return f
+}
+
+func TestAskLocal(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		expect  []int32
+		status  metav1.ConditionStatus
+		reason  string
+		says    string
+	}{
+		{"200", answer(200), nil, yes, "Answers", "200 in"},
+		{"404 is alive", answer(404), nil, yes, "Answers", "404 in"},
+		{"a redirect is alive and is not followed", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusPermanentRedirect)
+		}, nil, yes, "Answers", "308 in"},
+		{"500", answer(500), nil, no, "BadStatus", "answered 500"},
+		{"404 where 200 is expected", answer(404), []int32{200}, no, "BadStatus", "answered 404"},
+		{"503 where it is expected is a failure all the same", answer(503), []int32{503}, no, "BadStatus", "answered 503"},
+		{"no answer in time", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, no, "Timeout", "no answer in time"},
+		{"an empty answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, no, "Closed", "EOF"},
+		{"an answer that breaks off", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte("half"))
+		}, nil, no, "Closed", "broke off"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			addr := serve(t, "127.0.0.1:0", tc.handler)
+			app := site("site")
+			app.Spec.Port = int32(addr.Port())
+			app.Spec.Checks.Local.ExpectStatus = tc.expect
+			app.Spec.Checks.Local.Timeout.Duration = 5 * time.Second
+			if tc.reason == "Timeout" {
+				app.Spec.Checks.Local.Timeout.Duration = 30 * time.Millisecond
+			}
+			r := prober(t).askLocal(t.Context(), &look{app: app})
+			if r.Status != tc.status || r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
+				t.Errorf("%s %s: %q, want %s %s: %q", r.Status, r.Reason, r.Message, tc.status, tc.reason, tc.says)
+			}
+			if f := factsOf[facts.HTTP](t, r); f.Addr != addr.String() || f.Took <= 0 {
+				t.Errorf("facts %+v", f)
+			}
+		})
+	}
+}
+
+func TestAskLocalAsksWhereTheApplicationListens(t *testing.T) {
+	addr := serve(t, fmt.Sprintf("127.0.0.2:%d", reserve(t)), answer(200))
+	app := site("site")
+	app.Spec.Port = int32(addr.Port())
+	found, err := listeners.Listeners(t.Context(), addr.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := prober(t)
+	if r := p.askLocal(t.Context(), &look{app: app, listening: found}); r.Status != yes {
+		t.Errorf("%s: %s", r.Status, r.Message)
+	}
+	if r := p.askLocal(t.Context(), &look{app: app}); r.Reason != "Refused" {
+		t.Errorf("nobody is seen to listen: %s %s, want Refused at the usual address", r.Reason, r.Message)
+	}
+}
+
+func TestAskPublic(t *testing.T) {
+	const away = "192.0.2.1" // reserved for documentation: no machine has it
+	healthy := serve(t, "127.0.0.1:0", answer(200))
+	broken := serve(t, "127.0.0.1:0", answer(502))
+	elsewhere := serve(t, fmt.Sprintf("127.0.0.2:%d", reserve(t)), answer(200)) // as a proxy that is bound to the public address
+	closed := reserve(t)
+	url := func(host string, port uint16) string {
+		return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))) + "/"
+	}
+	green := func(url string) *v1alpha1.Learned { return &v1alpha1.Learned{PublicGreenURL: url} }
+	for _, tc := range []struct {
+		name    string
+		url     string
+		learned *v1alpha1.Learned
+		down    bool // the application itself
+		status  metav1.ConditionStatus
+		reason  string
+		hop     facts.Class // empty: not needed
+		code    int
+		addr    string
+		listens bool
+	}{
+		{name: "it answers", url: url("127.0.0.1", healthy.Port()), status: yes, reason: "Answers", listens: true},
+		{name: "the proxy answers 502", url: url("127.0.0.1", broken.Port()), status: no, reason: "BadStatus", hop: facts.Answered, code: 502, addr: "127.0.0.1", listens: true},
+		{name: "the proxy is bound to another address, and answers there", url: url("127.0.0.1", elsewhere.Port()), learned: green(url("127.0.0.1", elsewhere.Port())),
+			status: no, reason: "Refused", hop: facts.Answered, code: 200, addr: "127.0.0.2", listens: true},
+		{name: "the same, and it was never seen to answer", url: url("127.0.0.1", elsewhere.Port()),
+			status: maybe, reason: "NeverSeen", hop: facts.Answered, code: 200, addr: "127.0.0.2", listens: true},
+		{name: "nothing listens here, and the name leads here", url: url("127.0.0.1", closed), status: no, reason: "Refused", hop: facts.Refused},
+		{name: "nothing listens here, and the proxy was seen here", url: url(away, closed),
+			learned: &v1alpha1.Learned{PublicGreenURL: url(away, closed), ProxyHereURL: url(away, closed)}, status: no, hop: facts.Refused},
+		{name: "nothing listens here, and the proxy of another URL was", url: url(away, closed),
+			learned: &v1alpha1.Learned{PublicGreenURL: url(away, closed), ProxyHereURL: "https://www.example.test/"}, status: no, hop: facts.NotAsked},
+		{name: "the proxy is on another machine", url: url(away, closed), learned: green(url(away, closed)), status: no, hop: facts.NotAsked},
+		{name: "the proxy is on another machine, and was never seen to answer", url: url(away, closed), status: maybe, reason: "NeverSeen", hop: facts.NotAsked},
+		{name: "the application itself is down", url: url("127.0.0.1", broken.Port()), learned: green(url("127.0.0.1", broken.Port())), down: true,
+			status: no, reason: "BadStatus", hop: facts.NotAsked, listens: true},
+		{name: "the application itself is down, and the site was never seen", url: url("127.0.0.1", broken.Port()), down: true,
+			status: maybe, reason: "NeverSeen", hop: facts.NotAsked, listens: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			app := site("site")
+			app.Spec.Checks.Public.URL = tc.url
+			app.Spec.Checks.Public.Timeout.Duration = 5 * time.Second
+			if strings.Contains(tc.url, away) {
+				app.Spec.Checks.Public.Timeout.Duration = 30 * time.Millisecond
+			}
+			app.Status.Learned = tc.learned
+			r := prober(t).askPublic(t.Context(), &look{app: app}, func() bool { return !tc.down })
+			if r.Status != tc.status || tc.reason != "" && r.Reason != tc.reason || r.Message == "" {
+				t.Fatalf("%s %s: %q, want %s %s", r.Status, r.Reason, r.Message, tc.status, tc.reason)
+			}
+			f := factsOf[facts.Public](t, r)
+			if f.Listens != tc.listens {
+				t.Errorf("listens: %t", f.Listens)
+			}
+			switch {
+			case tc.hop == "" && f.Proxy == nil:
+			case f.Proxy == nil || f.Proxy.Class != tc.hop || f.Proxy.Status != tc.code || f.Proxy.Addr != tc.addr:
+				t.Errorf("the hop: %+v, want %s %d at %q", f.Proxy, tc.hop, tc.code, tc.addr)
+			}
+		})
+	}
+}
+
+func TestTheProxyIsAskedForTheSameHostAndFollowedToOtherPorts(t *testing.T) {
+	host := make(chan string, 1)
+	last := serve(t, "127.0.0.2:0", func(w http.ResponseWriter, r *http.Request) { host <- r.Host })
+	first := serve(t, "127.0.0.3:0", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://www.example.test:"+strconv.Itoa(int(last.Port()))+"/", http.StatusMovedPermanently)
+	})
+	f := prober(t).askProxy(t.Context(), "http://www.example.test:"+strconv.Itoa(int(first.Port()))+"/", 5*time.Second, func() bool { return true })
+	if f.Class != facts.Answered || f.Status != 200 || f.Addr != "127.0.0.3" {
+		t.Fatalf("%+v", f)
+	}
+	if got := <-host; !strings.HasPrefix(got, "www.example.test:") {
+		t.Errorf("asked for host %q", got)
+	}
+}
+
+func TestPortOf(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://www.example.test/": "443", "http://www.example.test": "80", "https://www.example.test:8443/x": "8443", "http://[::1]:81/": "81", ":": "",
+	} {
+		if got := portOf(url); got != want {
+			t.Errorf("portOf(%q) = %q, want %q", url, got, want)
+		}
+	}
+}
