@@ -90,6 +90,7 @@ saw, what it did and why.
 
 Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no supervisor reached.`,
 		Example: examples(
+			"evenkeel demo                    # watch it at work on a site of its own",
 			"evenkeel init                    # look at this machine, and write the first file",
 			"evenkeel check -f site.yaml      # one look, nothing is changed",
 			"evenkeel run -f site.yaml        # supervise",
@@ -109,10 +110,10 @@ Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no sup
 		id       string
 		commands []*cobra.Command
 	}{
-		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newCheckCommand(g)}},
+		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newCheckCommand(g), newDemoCommand(g)}},
 		{groupAct, []*cobra.Command{newRunCommand(g), newPauseCommand(g), newResumeCommand(g), newResetCommand(g), newRecoverCommand(g)}},
 		{groupFile, []*cobra.Command{newInitCommand(g), newValidateCommand(g)}},
-		{"", []*cobra.Command{newVersionCommand(g)}},
+		{"", append(newDemoParts(g), newVersionCommand(g))},
 	} {
 		for _, c := range group.commands {
 			c.GroupID = group.id

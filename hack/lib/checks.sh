@@ -54,6 +54,20 @@ check_unit() {
   logged 1-unit go test -race -timeout 15m "$@" "${packages[@]}"
 }
 
+# check_tour [TIMES]: the demo breaks its site in every way it knows, and compares what is made of it with what should be.
+check_tour() {
+  local times=${1:-1} i out=$section_logs/tour
+  CGO_ENABLED=0 go build -trimpath -o "$section_logs/evenkeel" .
+  for ((i = 1; i <= times; i++)); do
+    "$section_logs/evenkeel" demo --tour >"$out" 2>&1 || {
+      cat "$out"
+      return 1
+    }
+    ((i == times)) && sed -n '/SCENE/,$p' "$out"
+    ((times == 1)) || printf 'tour %s of %s: %s\n' "$i" "$times" "$(tail -n 1 "$out")"
+  done
+}
+
 # check_sim: the simulator for SIM_SECONDS from a seed of its own, and all planted bugs.
 check_sim() {
   logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-600}" SIM_FULL=1 go test -count=1 -v -timeout 120m ./hack/sim
