@@ -80,7 +80,7 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		defer end()
 	}
 	s = &supervisor{
-		dir: dir, paths: paths, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
+		dir: dir, paths: paths, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}, out.log()), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
 		seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy

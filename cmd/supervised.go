@@ -34,6 +34,9 @@ type supervised struct {
 	rejected string
 }
 
+// tidier is a domain that may have left something behind when evenkeel was ended in the midst of a recovery.
+type tidier interface{ Tidy(app *v1alpha1.App) }
+
 // start takes up supervision of one App.
 func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error) error {
 	name := e.App.Name
@@ -96,6 +99,9 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 	s.wakes.Store(name, a.wake)
 	if s.keeper != nil {
 		loop.Attend = s.keeper.Keep
+	}
+	if t, ok := s.domain.(tidier); ok {
+		t.Tidy(app)
 	}
 	s.running.Go(func() {
 		defer close(a.ended)

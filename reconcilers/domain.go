@@ -28,6 +28,9 @@ func (d *Domain) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	return d.prober.Observe(ctx, app, due)
 }
 
+// Tidy deletes in the background what a recovery has moved away, however that ended.
+func (d *Domain) Tidy(app *v1alpha1.App) { d.hands.Tidy(app) }
+
 // Act carries out one recovery step.
 func (d *Domain) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) pass.StepResult {
 	return d.hands.Act(ctx, app, step)

@@ -54,11 +54,6 @@ func (h *Hands) caches(ctx context.Context, app *v1alpha1.App, _ pass.Step) outc
 	return done("%s", message)
 }
 
-// purge deletes what was moved away, after the start.
-func (h *Hands) purge(ctx context.Context, app *v1alpha1.App) {
-	_, _ = cachedir.Purge(ctx, app.Spec.Directory, app.Spec.Recovery.Caches) // what is left is purged the next time
-}
-
 func size(bytes int64) string {
 	if bytes < 1<<20 {
 		return fmt.Sprintf("%d KiB", bytes>>10)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
@@ -26,8 +28,13 @@ type Hands struct {
 	Clock   func() v1alpha1.Instant
 	// Swap switches swap off and on again; nil leaves swap alone.
 	Swap Switcher
+	// Log is told what became of work that no step waits for; nil tells nobody.
+	Log logrus.FieldLogger
 
 	mu sync.Mutex
+	// tidies are the applications' folders in which Tidy is at work.
+	tidies  map[string]bool
+	tidying sync.WaitGroup
 	// families are kept by App, of its last recovery: descent is a proof that is gone with the parent.
 	families map[string]family
 }

@@ -57,10 +57,8 @@ const (
 
 // verify watches the start prove itself: process, port and local HTTP hold, and the same process still answers a few
 // seconds later. The public path is asked too; it is reported, and fails nothing.
-func (h *Hands) verify(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
-	if step.Recovery.Plan == "Clean" {
-		defer h.purge(ctx, app)
-	}
+func (h *Hands) verify(ctx context.Context, app *v1alpha1.App, _ pass.Step) outcome {
+	defer h.Tidy(app)
 	w := &watcher{app: app, began: h.Clock(), lives: map[string]bool{}, restarts: map[string]int64{}}
 	wait := pace.New(100*time.Millisecond, time.Second, 1.5)
 	for {
