@@ -35,7 +35,7 @@ func (j *fakeJudge) Plan(_ *pass.Case, _ *v1alpha1.Verdict, failed *v1alpha1.Rec
 	switch {
 	case failed == nil:
 		return pass.Plan{Name: "Plain", Steps: []string{"stop", "start", "verify"}}, true
-	case failed.Plan == "Plain" && failed.Trigger == v1alpha1.TriggerAutomatic:
+	case failed.Plan == "Plain":
 		return pass.Plan{Name: "Clean", Steps: []string{"stop", "wipe", "start", "verify"}}, true
 	}
 	return pass.Plan{}, false

@@ -210,7 +210,7 @@ func (s *stepper) climb(v *v1alpha1.Verdict) {
 	rec.Undecided = false
 	plan, more := s.nextPlan()
 	wanted := v.Remedy == v1alpha1.RemedyRecover || v.Remedy == v1alpha1.RemedyWait
-	if !more || !wanted || v.Deploy || s.r.StoodDown || Paused(s.c.App, s.c.Now) {
+	if !more || !wanted || v.Deploy || s.r.StoodDown || s.pauseForbids() {
 		s.settle(false, "the application did not come up")
 		s.standDown()
 		return
@@ -242,7 +242,7 @@ func (s *stepper) goOn(latest *v1alpha1.Observation, v *v1alpha1.Verdict) {
 		}
 	}
 	stale := s.c.Now.Since(rec.StartedAt) >= staleAfter || interrupted >= maxInterrupted
-	forbidden := s.r.StoodDown || Paused(s.c.App, s.c.Now)
+	forbidden := s.r.StoodDown || s.pauseForbids()
 	starts := func(t pass.StepTraits) bool { return t.Starts }
 	switch {
 	case latest.Holds():
@@ -265,6 +265,11 @@ func (s *stepper) goOn(latest *v1alpha1.Observation, v *v1alpha1.Verdict) {
 		rec.Stopped = false // a process runs, and it is young
 		s.skipTo(func(t pass.StepTraits) bool { return t.Proves })
 	}
+}
+
+// pauseForbids tells whether evenkeel is paused, and the open recovery is not the operator's own: that goes on.
+func (s *stepper) pauseForbids() bool {
+	return s.r.Recovery.Trigger != v1alpha1.TriggerOperator && Paused(s.c.App, s.c.Now)
 }
 
 // skipTo drops the steps before the first one that is meant; all stay where there is none.

@@ -321,3 +321,104 @@ func TestOnlyWhatWasSeenWellIsProven(t *testing.T) {
 		t.Fatalf("incident %+v", i)
 	}
 }
+
+// A stop that was ordered while PM2 hung may still come true. Nobody can see whether it has, so it is answered by a start.
+func TestAStopThatNobodyCouldSeeIsFollowedByTheStart(t *testing.T) {
+	unseen := v1alpha1.Verdict{Rule: "unseen", Blame: v1alpha1.BlameRuntime, Reason: "CannotSee", Remedy: v1alpha1.RemedyHold}
+	for _, stoodDown := range []bool{false, true} {
+		r := newRig()
+		r.step(Input{Started: true})
+		r.see(0, no, no)
+		if r.record.Recovery.Step != "stop" {
+			t.Fatalf("step %q, want stop", r.record.Recovery.Step)
+		}
+		r.now = r.now.Add(time.Minute)
+		r.record.StoodDown = stoodDown
+		r.step(Input{Started: true})
+		r.judge.verdict = unseen
+		r.see(time.Second, no, no)
+		if rec := r.record.Recovery; !rec.Open() || rec.Step != "start" {
+			t.Errorf("stood down %v: open %v, step %q; want the start", stoodDown, rec.Open(), rec.Step)
+		}
+	}
+}
+
+// Errors that were held for, because of a database say, do not confirm that the application hangs: that takes its own looks.
+func TestWhatWasHeldForConfirmsNothingElse(t *testing.T) {
+	r := newRig()
+	r.judge.verdict = v1alpha1.Verdict{Rule: "database", Blame: v1alpha1.BlameDatabase, Reason: "Down", Remedy: v1alpha1.RemedyHold}
+	look := func(reason string) {
+		r.now = r.now.Add(5 * time.Second)
+		o := seen(r.now, no, yes)
+		for n := range o.Results {
+			o.Results[n].Reason = reason
+		}
+		r.recent = Remember(r.recent, o, r.judge.Checks(r.app))
+		r.step(Input{Observed: true})
+	}
+	for range 6 {
+		look("BadStatus")
+	}
+	if r.record.Hold == nil {
+		t.Fatal("nothing is held")
+	}
+	r.judge.verdict = hangs
+	for n := range 3 {
+		wantPhase(t, r, v1alpha1.PhaseDegraded)
+		if n > 0 && r.next.Since(r.now) > 5*time.Second {
+			t.Errorf("after %d looks it looks again in %s only", n, r.next.Since(r.now))
+		}
+		look("Timeout")
+	}
+	wantPhase(t, r, v1alpha1.PhaseRecovering)
+
+	r.recover(v1alpha1.StepDone) // ways that come and go are bad enough
+	r.record.Recovery.StartedAt = at(0)
+	r.record.Phase, r.record.Hold, r.record.Cooldown = v1alpha1.PhaseDegraded, &v1alpha1.Hold{Rule: "database"}, nil
+	r.recent = nil
+	for n, reason := range []string{"Timeout", "BadStatus", "Timeout", "BadStatus"} {
+		if r.record.Phase != v1alpha1.PhaseDegraded {
+			t.Errorf("%s after %d looks", r.record.Phase, n)
+		}
+		look(reason)
+	}
+	wantPhase(t, r, v1alpha1.PhaseRecovering)
+}
+
+// TestHealthInFailedIsNotWrittenDownForEver pins a bug: while it waited in Failed for its operator, with a site that was
+// well again, evenkeel wrote the state file every three minutes, for good.
+func TestHealthInFailedIsNotWrittenDownForEver(t *testing.T) {
+	r := newRig()
+	r.record.Phase = v1alpha1.PhaseFailed
+	r.record.Incident = &v1alpha1.Incident{Number: 1, Spent: 3, StartedAt: at(0)}
+	for range 60 {
+		r.see(time.Minute, yes, yes)
+	}
+	before := r.record.Incident.Proven
+	for range 24 * 60 {
+		r.see(time.Minute, yes, yes)
+	}
+	if r.record.Incident.Proven != before || before.Duration < r.app.Spec.Recovery.ProvenAfter.Duration {
+		t.Errorf("proven %s after an hour, %s after a day", before.Duration, r.record.Incident.Proven.Duration)
+	}
+}
+
+// TestAnOperatorsRecoveryClimbsWhilePaused pins a bug: whoever had paused evenkeel and asked for a recovery got half of one.
+func TestAnOperatorsRecoveryClimbsWhilePaused(t *testing.T) {
+	r := newRig()
+	r.app.Spec.Paused = true
+	r.see(0, no, no)
+	r.step(Input{Order: &state.Order{Phase: v1alpha1.PhaseRecovering}})
+	r.see(0, no, no)
+	for r.record.Recovery.Open() && !r.record.Recovery.Undecided {
+		outcome := v1alpha1.StepDone
+		if r.record.Recovery.Step == "verify" {
+			outcome = v1alpha1.StepFailed
+		}
+		r.finish(time.Second, outcome)
+	}
+	r.see(time.Second, no, no)
+	if rec := r.record.Recovery; !rec.Open() || rec.Plan != "Clean" {
+		t.Fatalf("recovery %+v", rec)
+	}
+}

@@ -30,9 +30,11 @@ type checker struct {
 	given        v1alpha1.Phase // the last order that was saved
 	onDisk       *v1alpha1.AppStatus
 	writing      *v1alpha1.AppStatus
-	tampered     bool // somebody has broken or removed the state file, and it was not written since
-	amnesia      bool // something that was not on disk was lost with evenkeel, or somebody broke its files
-	unwritten    bool // the last write failed
+	before       *v1alpha1.AppStatus // what was on disk before that
+	savedOver    bool                // an older state file was saved over that, and nothing was written since
+	tampered     bool                // somebody has broken or removed the state file, and it was not written since
+	amnesia      bool                // something that was not on disk was lost with evenkeel, or somebody broke its files
+	unwritten    bool                // the last write failed
 	needStart    string
 	needSince    time.Duration
 	started_     bool // the last start was not followed by a stop
@@ -41,6 +43,7 @@ type checker struct {
 	heldFrom     time.Duration // since when every look has led to a hold
 	latest       *v1alpha1.Observation
 	resetAt      time.Duration // the operator's last reset, or the loss of the record
+	incidentAt   time.Duration // when the incident was opened
 	failedRow    int           // recoveries in a row that failed, while the application was never well
 
 	alertBook
@@ -67,8 +70,10 @@ func newChecker(s *sim) *checker {
 // started is told of what evenkeel has read at its start: nothing that was written may be forgotten.
 func (c *checker) started(l *state.Loaded) {
 	got := l.State.AppStatus
-	c.amnesia = c.amnesia || c.tampered
-	c.tampered = false
+	c.amnesia = c.amnesia || c.tampered // until something is written that stays so
+	if c.savedOver && !c.amnesia && !l.Lost {
+		c.overSaved(&got)
+	}
 	if c.amnesia || l.Lost || l.Restored {
 		if (l.Lost || l.Restored) && !c.amnesia {
 			c.s.fail("the state was lost (lost %v, restored %v), and nobody had touched it", l.Lost, l.Restored)
@@ -94,6 +99,23 @@ func (c *checker) started(l *state.Loaded) {
 	}
 }
 
+// overSaved: somebody's editor has saved an older state while evenkeel was down. One write is gone, and not more.
+func (c *checker) overSaved(got *v1alpha1.AppStatus) {
+	for _, written := range []*v1alpha1.AppStatus{c.before, c.onDisk, c.writing} {
+		if written != nil && sameRecord(got, written) {
+			c.amnesia = true // of what was in that write
+			return
+		}
+	}
+	c.s.fail("an older state file was saved while evenkeel was down, and its record was believed: phase %s, written %s", got.Phase, c.onDisk.Phase)
+}
+
+// saved is told what an editor is about to save.
+func (c *checker) saved(doc []byte) {
+	version := func(doc []byte) string { return string(versionValue.Find(doc)) }
+	c.savedOver = c.savedOver || version(doc) != version(c.s.w.disk.content(statePath))
+}
+
 // sameRecord compares what decides; phase, force and conditions are evenkeel's to work out anew.
 func sameRecord(a, b *v1alpha1.AppStatus) bool {
 	return a.ObservedPhase == b.Phase && a.StoodDown == b.StoodDown && a.LastIncident == b.LastIncident &&
@@ -109,7 +131,7 @@ func (c *checker) killed() {
 }
 
 func (c *checker) powerLost() { c.ordered = nil }
-func (c *checker) lost()      { c.amnesia, c.ordered = true, nil }
+func (c *checker) lost()      { c.tampered, c.ordered = true, nil }
 
 func (c *checker) clockSet(time.Duration) { c.lastClockSet = c.s.w.now }
 
@@ -120,12 +142,16 @@ func (c *checker) orderSaved(phase v1alpha1.Phase, none bool) {
 	}
 }
 
-// stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way evenkeel takes for its own:
-// a known gap of noteStop in reconcilers/checks, which goes by the recovery's time.
+// stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way, or within the slack of two
+// seconds (and the second to which PM2's log is exact) after it, evenkeel takes for its own: a known gap of noteStop in
+// reconcilers/checks, which goes by the recovery's time.
 func (c *checker) stoppedByHand() {
-	if c.s.k == nil || !c.s.k.status.Recovery.Open() {
-		c.stopAt = c.s.w.now
+	if k := c.s.k; k != nil && k.status.Recovery != nil {
+		if rec := k.status.Recovery; rec.Open() || c.s.w.instant().Since(*rec.FinishedAt) < 3*time.Second {
+			return
+		}
 	}
+	c.stopAt = c.s.w.now
 }
 
 // observed is told of a finished pass.
@@ -178,8 +204,21 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 	if in.Observed {
 		c.noteHold(after)
 	}
+	c.gaveUp(before, after, in)
 	c.closes(before, after, commands, in)
 	c.liveness.note(after, begun && rec.Trigger == v1alpha1.TriggerAutomatic, now)
+}
+
+// gaveUp: what the clean plan mends is not given up.
+func (c *checker) gaveUp(before, after *v1alpha1.AppStatus, in controller.Input) {
+	now, s := c.s.w.now, c.s
+	if i, b := after.Incident, before.Incident; i != nil && (b == nil || b.Number != i.Number) {
+		c.incidentAt = now
+	}
+	entered := after.Phase == v1alpha1.PhaseFailed && before.Phase != v1alpha1.PhaseFailed && !after.StoodDown
+	if entered && s.w.cond.cache && s.clear() && !s.desired.Spec.Paused && s.killIn == 0 && c.hitAt <= c.incidentAt && c.upSince < c.incidentAt && in.Order == nil {
+		s.fail("nothing but the cache is broken, and evenkeel gives up")
+	}
 }
 
 // tookOrder keeps the book of what operators want.
@@ -267,7 +306,7 @@ func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	if memory && !w.env.leak && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {
 		s.fail("the application is restarted for memory that another program has taken")
 	}
-	if a := w.app; a != nil && !atLimit && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
+	if a := w.app; a != nil && !atLimit && a.ready != forever && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
 		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved) && !w.env.flaky && w.faultSince < seen {
 		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved, after.Verdict.Rule)
 	}
@@ -373,8 +412,8 @@ func (c *checker) touched(step, what string) {
 func (c *checker) writtenSoon(r *v1alpha1.AppStatus) { c.writing = r.DeepCopy() }
 
 func (c *checker) written(r *v1alpha1.AppStatus) {
-	c.unwritten, c.tampered = false, false
-	c.onDisk, c.writing = r.DeepCopy(), nil
+	c.unwritten, c.tampered, c.savedOver = false, false, false
+	c.before, c.onDisk, c.writing = c.onDisk, r.DeepCopy(), nil
 	c.begun(r)
 	doc := c.s.w.disk.content(statePath)
 	phase, observed := phaseLine.FindSubmatch(doc), observedValue.FindSubmatch(doc)
