@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 
+	yamlv2 "go.yaml.in/yaml/v2"
 	yamlv3 "go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -30,19 +32,25 @@ const preamble = `# What evenkeel knows about %[1]s. To overrule it, change the 
 // of fewer attempts than there were.
 const ending = "# The end. Without this line the file is taken as cut off, and the copy before it is used."
 
-// encode writes a state as a document: the fields in the order of the Go type, so that phase and observedPhase come first
-// after metadata. Equal states give equal bytes.
-func encode(st *v1alpha1.AppState) ([]byte, error) {
+// encoder writes states as documents. From one write to the next most fields stay as they are, and YAML is slow: what was
+// written of each field is kept, and used again while its JSON is the same. The zero value is good.
+type encoder struct{ kept map[string]field }
+
+// field is one field of the document, in both forms.
+type field struct{ json, yaml []byte }
+
+// encode writes a state, given as the metadata and the JSON of the status, as a document: the fields in the order of the Go
+// type, so that phase and observedPhase come first after metadata. Equal states give equal bytes.
+func (e *encoder) encode(meta *metav1.ObjectMeta, status []byte) ([]byte, error) {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, preamble, st.Name)
+	fmt.Fprintf(&out, preamble, meta.Name)
 	fmt.Fprintf(&out, "apiVersion: %s\nkind: %s\n", v1alpha1.GroupVersion, v1alpha1.KindAppState)
-	for _, part := range []any{
-		struct {
-			Metadata any `json:"metadata"`
-		}{st.ObjectMeta},
-		st.AppStatus,
-	} {
-		if err := encodeFields(&out, part); err != nil {
+	head, err := json.Marshal(map[string]any{"metadata": meta})
+	if err != nil {
+		return nil, fmt.Errorf("writing the state as YAML: %w", err)
+	}
+	for _, part := range [][]byte{head, status} {
+		if err := e.fields(&out, part); err != nil {
 			return nil, fmt.Errorf("writing the state as YAML: %w", err)
 		}
 	}
@@ -50,13 +58,9 @@ func encode(st *v1alpha1.AppState) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// encodeFields writes each field of a struct as YAML, in order.
-func encodeFields(out *bytes.Buffer, part any) error {
-	data, err := json.Marshal(part)
-	if err != nil {
-		return err
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
+// fields writes each field of a JSON object as YAML, in order.
+func (e *encoder) fields(out *bytes.Buffer, object []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil { // the opening brace
 		return err
 	}
@@ -69,37 +73,54 @@ func encodeFields(out *bytes.Buffer, part any) error {
 		if err := dec.Decode(&value); err != nil {
 			return err
 		}
-		field, err := json.Marshal(map[string]json.RawMessage{key.(string): value})
-		if err != nil {
-			return err
+		name := key.(string)
+		kept, ok := e.kept[name]
+		if !ok || !bytes.Equal(kept.json, value) {
+			text, err := fieldYAML(name, value)
+			if err != nil {
+				return err
+			}
+			if e.kept == nil {
+				e.kept = map[string]field{}
+			}
+			kept = field{value, text}
+			e.kept[name] = kept
 		}
-		text, err := yaml.JSONToYAML(escape(field))
-		if err != nil {
-			return err
-		}
-		out.Write(text)
+		out.Write(kept.yaml)
 	}
 	return nil
 }
 
-// escape writes those characters of a JSON document as escapes that YAML does not allow to stand as they are. They come
-// from the output of programs, by way of messages, and one of them would make the whole state impossible to write.
-func escape(doc []byte) []byte {
-	allowed := func(r rune) bool {
-		return r >= 0x20 && r < 0x7f || r >= 0xa0 && r != 0xfeff && r != 0xfffe && r != 0xffff
+// fieldYAML writes one field. Numbers stay as they are: a JSON number read as a float would lose digits.
+func fieldYAML(name string, value json.RawMessage) ([]byte, error) {
+	dec := json.NewDecoder(bytes.NewReader(value))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
 	}
-	if bytes.IndexFunc(doc, func(r rune) bool { return !allowed(r) }) < 0 {
-		return doc
-	}
-	var out bytes.Buffer
-	for _, r := range string(doc) {
-		if allowed(r) {
-			out.WriteRune(r)
-		} else {
-			fmt.Fprintf(&out, "\\u%04x", r)
+	return yamlv2.Marshal(map[string]any{name: plain(v)})
+}
+
+// plain puts integers in the place of JSON's numbers, where they are some.
+func plain(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = plain(v[k])
 		}
+	case []any:
+		for n := range v {
+			v[n] = plain(v[n])
+		}
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // it was written by Go from a number
+		return f
 	}
-	return out.Bytes()
+	return v
 }
 
 // decode reads a document as the state of an App. It is lenient about fields it does not know, which a newer evenkeel may

@@ -151,16 +151,17 @@ func (s *Store) noteLoaded(l *Loaded, st *v1alpha1.AppState, seen *sight) {
 	st.Phase = st.ObservedPhase
 	l.State = *st
 	l.State.ObjectMeta = *s.meta.DeepCopy()
-	rendered, err := s.render(st.AppStatus, st.Generation, s.version)
+	record, key, err := recordOf(&st.AppStatus, st.Generation)
+	var rendered []byte
+	if err == nil {
+		rendered, err = s.render(record, st.Generation, s.version)
+	}
 	if err != nil || !bytes.Equal(rendered, seen.data) {
 		s.taken = &seen.save
 		s.incomplete = true
 		return
 	}
-	s.written, s.writtenSum = seen.data, seen.save.sum
-	if s.key, err = keyOf(st.AppStatus, st.Generation); err != nil {
-		s.incomplete = true
-	}
+	s.written, s.writtenSum, s.key = seen.data, seen.save.sum, key
 }
 
 // keepBroken keeps a broken file under a name with the date, if its like is not kept yet, and lets the oldest ones go. It

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -57,6 +58,7 @@ type Store struct {
 	taken *save
 	// incomplete says that the last write failed on its way: the next one writes even if nothing has changed.
 	incomplete bool
+	encoder    encoder
 }
 
 // sum identifies contents.
@@ -136,14 +138,14 @@ func (s *Store) Write(status v1alpha1.AppStatus, generation int64) error {
 	if err != nil {
 		return err
 	}
-	key, err := keyOf(status, generation)
+	record, key, err := recordOf(&status, generation)
 	if err != nil {
 		return fmt.Errorf("writing the state of %s: %w", s.app, err)
 	}
 	if !missing && !s.incomplete && key == s.key && s.isWritten(found) {
 		return nil
 	}
-	data, err := s.render(status, generation, s.version+1)
+	data, err := s.render(record, generation, s.version+1)
 	if err != nil {
 		return err
 	}
@@ -159,24 +161,24 @@ func (s *Store) Write(status v1alpha1.AppStatus, generation int64) error {
 	return nil
 }
 
-// keyOf sums up a state, which is much cheaper than rendering it.
-func keyOf(status v1alpha1.AppStatus, generation int64) (sum, error) {
-	data, err := json.Marshal(status)
+// recordOf gives a state as JSON, and its sum, which is much cheaper than rendering it.
+func recordOf(status *v1alpha1.AppStatus, generation int64) (record []byte, key sum, err error) {
+	record, err = json.Marshal(status)
 	if err != nil {
-		return sum{}, err
+		return nil, sum{}, err
 	}
-	return sumOf(strconv.AppendInt(data, generation, 10)), nil
+	return record, sumOf(strconv.AppendInt(slices.Clip(record), generation, 10)), nil
 }
 
 // isWritten tells whether contents are those that were last written.
 func (s *Store) isWritten(found sum) bool { return s.written != nil && found == s.writtenSum }
 
-// render gives the document of a state.
-func (s *Store) render(status v1alpha1.AppStatus, generation, version int64) ([]byte, error) {
-	st := v1alpha1.AppState{ObjectMeta: *s.meta.DeepCopy(), AppStatus: status}
-	st.Generation = generation
-	st.ResourceVersion = strconv.FormatInt(version, 10)
-	return encode(&st)
+// render gives the document of a state, given as JSON.
+func (s *Store) render(record []byte, generation, version int64) ([]byte, error) {
+	meta := s.meta.DeepCopy()
+	meta.Generation = generation
+	meta.ResourceVersion = strconv.FormatInt(version, 10)
+	return s.encoder.encode(meta, record)
 }
 
 // onDisk looks at the file, and refuses what is neither ours nor was looked at.

@@ -48,6 +48,7 @@ func (t totals) years() float64 { return t.lasted.Hours() / 24 / 365.25 }
 
 // run runs episodes until the end, or until findings enough are made.
 func (c *campaign) run(enough int) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // an episode is small and makes much garbage
 	c.next = c.first
 	c.total.hits, c.digest = map[hit]int{}, map[int]string{}
 	var wg sync.WaitGroup
