@@ -321,3 +321,24 @@ func TestOnlyWhatWasSeenWellIsProven(t *testing.T) {
 		t.Fatalf("incident %+v", i)
 	}
 }
+
+// A stop that was ordered while PM2 hung may still come true. Nobody can see whether it has, so it is answered by a start.
+func TestAStopThatNobodyCouldSeeIsFollowedByTheStart(t *testing.T) {
+	unseen := v1alpha1.Verdict{Rule: "unseen", Blame: v1alpha1.BlameRuntime, Reason: "CannotSee", Remedy: v1alpha1.RemedyHold}
+	for _, stoodDown := range []bool{false, true} {
+		r := newRig()
+		r.step(Input{Started: true})
+		r.see(0, no, no)
+		if r.record.Recovery.Step != "stop" {
+			t.Fatalf("step %q, want stop", r.record.Recovery.Step)
+		}
+		r.now = r.now.Add(time.Minute)
+		r.record.StoodDown = stoodDown
+		r.step(Input{Started: true})
+		r.judge.verdict = unseen
+		r.see(time.Second, no, no)
+		if rec := r.record.Recovery; !rec.Open() || rec.Step != "start" {
+			t.Errorf("stood down %v: open %v, step %q; want the start", stoodDown, rec.Open(), rec.Step)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +27,7 @@ type Loaded struct {
 	Rejected *RejectedError
 	// Fresh says that this App was never seen before.
 	Fresh bool
-	// Restored says that the state file was broken or gone, and that the good copy before it is used.
+	// Restored says that the state file was broken, gone or older than its copy, and that the good copy before it is used.
 	Restored bool
 	// Lost says that there was a state and no good copy of it: how many attempts were spent is not known.
 	Lost bool
@@ -51,6 +52,15 @@ func (s *Store) Load() Loaded {
 	case st != nil:
 		s.adopt(st.ObjectMeta)
 		s.loadOrder(&l, seen)
+		if newer, _ := s.loadPrevious(); newer != nil && isOlder(&st.ObjectMeta, &newer.ObjectMeta) {
+			// An editor that had been open for long saved what it had, while evenkeel was down. What it orders counts; its
+			// record does not, and the one that it has destroyed was a single write younger than this copy.
+			l.Warnings = append(l.Warnings, fmt.Errorf("the state file of %s was written over with an older one", s.app))
+			s.taken = &seen.save
+			l.Order.Rewrite = true
+			s.restore(&l, newer)
+			return l
+		}
 		s.noteLoaded(&l, st, seen)
 		return l
 	}
@@ -58,12 +68,9 @@ func (s *Store) Load() Loaded {
 	previous, previousErr := s.loadPrevious()
 	switch {
 	case previous != nil:
-		s.adopt(previous.ObjectMeta)
-		s.version++ // the one that is gone had that
-		s.meta.ResourceVersion = fmt.Sprint(s.version)
-		l.Restored = true
-		l.State = *previous
-		l.Warnings = append(l.Warnings, fmt.Errorf("the state of %s before the last change is used", s.app))
+		s.restore(&l, previous)
+		l.Warnings = slices.DeleteFunc(l.Warnings, func(err error) bool { return err == nil })
+		return l
 	case previousErr != nil || err != nil:
 		l.Lost = true
 		if previousErr != nil {
@@ -78,6 +85,26 @@ func (s *Store) Load() Loaded {
 	l.State.ObjectMeta = *s.meta.DeepCopy()
 	l.Warnings = slices.DeleteFunc(l.Warnings, func(err error) bool { return err == nil })
 	return l
+}
+
+// restore takes the copy before for what is known.
+func (s *Store) restore(l *Loaded, previous *v1alpha1.AppState) {
+	s.incomplete = true
+	s.adopt(previous.ObjectMeta)
+	s.version++ // the one that is gone had that
+	s.meta.ResourceVersion = strconv.FormatInt(s.version, 10)
+	l.Restored = true
+	l.State = *previous
+	l.State.Phase = previous.ObservedPhase
+	l.State.ObjectMeta = *s.meta.DeepCopy()
+	l.Warnings = append(l.Warnings, fmt.Errorf("the state of %s before the last change is used", s.app))
+}
+
+// isOlder says that a state file was written before its own previous copy, which evenkeel never does.
+func isOlder(file, previous *metav1.ObjectMeta) bool {
+	a, errA := strconv.ParseInt(file.ResourceVersion, 10, 64)
+	b, errB := strconv.ParseInt(previous.ResourceVersion, 10, 64)
+	return errA == nil && errB == nil && file.UID == previous.UID && a <= b
 }
 
 // blank is the state of an App of which nothing is known.

@@ -234,3 +234,40 @@ func FuzzStateFile(f *testing.F) {
 		}
 	})
 }
+
+// An editor that was opened long ago saves while evenkeel is down: an order in it counts, and its record, which knows of
+// fewer attempts, does not.
+func TestOlderFileSavedWhileDownIsNotBelieved(t *testing.T) {
+	fs := newSim()
+	s := open(t, fs, nil)
+	s.Load()
+	mustWrite(t, s, status(v1alpha1.PhaseHealthy, "opened"))
+	opened := fs.content(current)
+	for _, message := range []string{"one", "two", "three"} {
+		mustWrite(t, s, status(v1alpha1.PhaseDegraded, message))
+	}
+	for _, tc := range []struct {
+		file  string
+		order v1alpha1.Phase
+	}{
+		{opened, ""},
+		{strings.Replace(opened, "\nphase: Healthy", "\nphase: Failed", 1), v1alpha1.PhaseFailed},
+		{fs.content(previous), ""},
+	} {
+		fs.save(current, tc.file)
+		s := open(t, fs, nil)
+		l := s.Load()
+		if !l.Restored || l.Lost || l.State.Message != "two" || l.State.Phase != v1alpha1.PhaseDegraded || l.Order.Phase != tc.order || !l.Order.Rewrite || len(l.Warnings) == 0 {
+			t.Errorf("%+v", l)
+		}
+		if version := s.Meta().ResourceVersion; version != "4" {
+			t.Errorf("version %s, want 4", version)
+		}
+	}
+	s = open(t, fs, nil)
+	l := s.Load()
+	mustWrite(t, s, l.State.AppStatus)
+	if l := open(t, fs, nil).Load(); l.Restored || l.Order.IsOrder() || l.State.Message != "two" || l.State.ResourceVersion != "5" {
+		t.Errorf("after the next write: %+v", l)
+	}
+}

@@ -30,9 +30,11 @@ type checker struct {
 	given        v1alpha1.Phase // the last order that was saved
 	onDisk       *v1alpha1.AppStatus
 	writing      *v1alpha1.AppStatus
-	tampered     bool // somebody has broken or removed the state file, and it was not written since
-	amnesia      bool // something that was not on disk was lost with evenkeel, or somebody broke its files
-	unwritten    bool // the last write failed
+	before       *v1alpha1.AppStatus // what was on disk before that
+	savedOver    bool                // an older state file was saved over that, and nothing was written since
+	tampered     bool                // somebody has broken or removed the state file, and it was not written since
+	amnesia      bool                // something that was not on disk was lost with evenkeel, or somebody broke its files
+	unwritten    bool                // the last write failed
 	needStart    string
 	needSince    time.Duration
 	started_     bool // the last start was not followed by a stop
@@ -69,6 +71,9 @@ func (c *checker) started(l *state.Loaded) {
 	got := l.State.AppStatus
 	c.amnesia = c.amnesia || c.tampered
 	c.tampered = false
+	if c.savedOver && !c.amnesia && !l.Lost {
+		c.overSaved(&got)
+	}
 	if c.amnesia || l.Lost || l.Restored {
 		if (l.Lost || l.Restored) && !c.amnesia {
 			c.s.fail("the state was lost (lost %v, restored %v), and nobody had touched it", l.Lost, l.Restored)
@@ -92,6 +97,24 @@ func (c *checker) started(l *state.Loaded) {
 		at := c.lastStart.Rebase(c.s.w.instant())
 		c.lastStart = &at
 	}
+}
+
+// overSaved: somebody's editor has saved an older state while evenkeel was down. One write is gone, and not more.
+func (c *checker) overSaved(got *v1alpha1.AppStatus) {
+	c.savedOver = false
+	for _, written := range []*v1alpha1.AppStatus{c.before, c.onDisk, c.writing} {
+		if written != nil && sameRecord(got, written) {
+			c.amnesia = true // of what was in that write
+			return
+		}
+	}
+	c.s.fail("an older state file was saved while evenkeel was down, and its record was believed: phase %s, written %s", got.Phase, c.onDisk.Phase)
+}
+
+// saved is told what an editor is about to save.
+func (c *checker) saved(doc []byte) {
+	version := func(doc []byte) string { return string(versionValue.Find(doc)) }
+	c.savedOver = c.savedOver || version(doc) != version(c.s.w.disk.content(statePath))
 }
 
 // sameRecord compares what decides; phase, force and conditions are evenkeel's to work out anew.
@@ -267,7 +290,7 @@ func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	if memory && !w.env.leak && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {
 		s.fail("the application is restarted for memory that another program has taken")
 	}
-	if a := w.app; a != nil && !atLimit && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
+	if a := w.app; a != nil && !atLimit && a.ready != forever && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
 		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved) && !w.env.flaky && w.faultSince < seen {
 		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved, after.Verdict.Rule)
 	}
@@ -373,8 +396,8 @@ func (c *checker) touched(step, what string) {
 func (c *checker) writtenSoon(r *v1alpha1.AppStatus) { c.writing = r.DeepCopy() }
 
 func (c *checker) written(r *v1alpha1.AppStatus) {
-	c.unwritten, c.tampered = false, false
-	c.onDisk, c.writing = r.DeepCopy(), nil
+	c.unwritten, c.tampered, c.savedOver = false, false, false
+	c.before, c.onDisk, c.writing = c.onDisk, r.DeepCopy(), nil
 	c.begun(r)
 	doc := c.s.w.disk.content(statePath)
 	phase, observed := phaseLine.FindSubmatch(doc), observedValue.FindSubmatch(doc)

@@ -61,6 +61,7 @@ func addOperators() {
 		}
 		s.w.in(e.For, func() {
 			if s.check.ordered == nil {
+				s.check.saved(had)
 				s.w.disk.save(statePath, had)
 				s.tellEdited(e)
 			}
@@ -102,6 +103,7 @@ const errBadSpec = specError(`site.yaml:3:5: spec.pors is not known; did you mea
 var (
 	phaseValue    = regexp.MustCompile(`(?m)^phase: .*$`)
 	observedValue = regexp.MustCompile(`(?m)^observedPhase: (.*)$`)
+	versionValue  = regexp.MustCompile(`(?m)^  resourceVersion: .*$`)
 )
 
 func agrees(doc []byte) bool {
@@ -126,6 +128,7 @@ func (s *sim) save(phase v1alpha1.Phase, force bool, e *Entry) {
 	doc := phaseValue.ReplaceAll(had, []byte(line))
 	open := time.Duration(e.N%2) * time.Duration(e.N%90) * time.Second
 	s.w.in(open, func() {
+		s.check.saved(doc)
 		s.w.disk.save(statePath, doc)
 		observed := observedValue.FindSubmatch(doc)
 		s.check.orderSaved(phase, observed != nil && string(observed[1]) == string(phase))

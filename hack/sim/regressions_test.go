@@ -57,6 +57,26 @@ func TestSchedulesThatOnceBroke(t *testing.T) {
 			{Kind: "stand-down", At: 90*time.Minute + time.Second, Phase: "Recovering", Delay: 2 * time.Second},
 			{Kind: "restarted", At: 90*time.Minute + 2*time.Second, Phase: "Recovering", Delay: 3 * time.Second, N: 20},
 		}}},
+		{"a stop that PM2 had not carried out yet was forgotten when evenkeel died after it", Schedule{Length: 12 * time.Hour, Entries: []Entry{
+			{Kind: "hang-always", At: 108 * time.Minute, For: 2 * time.Hour},
+			{Kind: "pm2-hangs", At: 110 * time.Minute, For: 47 * time.Minute},
+			{Kind: "reset-while-down", At: 111 * time.Minute, Phase: "Recovering"},
+		}}},
+		{"the same, with a stand-down", Schedule{Length: 12 * time.Hour, Entries: []Entry{
+			{Kind: "deaf", At: 71 * time.Minute},
+			{Kind: "pm2-hangs", At: 71*time.Minute + 2*time.Second, Phase: "Recovering", For: 14 * time.Minute},
+			{Kind: "stand-down-while-down", At: 71*time.Minute + 3*time.Second, Phase: "Recovering"},
+		}}},
+		{"an older state file that an editor saved while evenkeel was down was believed", Schedule{Length: day, Entries: []Entry{
+			{Kind: "reset", At: 97*time.Minute + 30*time.Second, N: 77}, // saved 77 s later
+			{Kind: "exit-for-good", At: 97*time.Minute + 40*time.Second},
+			{Kind: "reset-while-down", At: 97*time.Minute + 40*time.Second, Phase: "Recovering", Delay: 3 * time.Second},
+		}}},
+		{"without a local check, the lives before a recovery that worked made a crash loop after it", Schedule{Variant: "inward", Length: 5 * time.Hour, Entries: []Entry{
+			{Kind: "hog", At: 92 * time.Minute, For: 174 * time.Minute},
+			{Kind: "other-spec", At: 92 * time.Minute},
+			{Kind: "cache-corrupt", At: 128 * time.Minute, N: 794599},
+		}}},
 	} {
 		if c.schedule.Variant == "" {
 			c.schedule.Variant = "default"

@@ -21,6 +21,8 @@ type Entry struct {
 	N   uint64
 	// Alone says that nothing else happens around it, so that what evenkeel makes of it can be judged.
 	Alone bool
+
+	missed int // how often its phase was over before its delay was
 }
 
 // Schedule is an episode: replaying it gives the same journal.
@@ -30,30 +32,21 @@ type Schedule struct {
 	Entries []Entry
 }
 
-// pair is a kind of fault and the phase in which it is to strike.
-type pair struct {
-	kind  string
-	phase v1alpha1.Phase
-}
-
-func pairs() []pair {
-	var list []pair
-	for _, phase := range v1alpha1.Phases() {
-		for _, name := range names() {
-			list = append(list, pair{name, phase})
-		}
-	}
-	return list
+// combosPerEpisode says how many groups of faults of an episode are aimed at each phase. Healthy is hit by many others, too.
+var combosPerEpisode = []struct {
+	phase  v1alpha1.Phase
+	combos int
+}{
+	{v1alpha1.PhaseHealthy, 1}, {v1alpha1.PhaseDegraded, 2}, {v1alpha1.PhaseRecovering, 2}, {v1alpha1.PhaseCooldown, 2}, {v1alpha1.PhaseFailed, 2},
 }
 
 const (
-	combosPerEpisode = 10
-	targetsPerCombo  = 4
-	targets          = combosPerEpisode * targetsPerCombo
+	targetsPerCombo = 6
+	alonePerEpisode = 10
 )
 
-// generate makes the n-th episode of a campaign. The pairs of kind and phase are gone through in turn, so that all of them
-// come about equally often.
+// generate makes the n-th episode of a campaign. For every phase the kinds of faults are gone through in turn, so that all
+// pairs of kind and phase come about equally often.
 func generate(seed uint64, n int) Schedule {
 	r := newRand(seed, uint64(n))
 	s := Schedule{Variant: "default"}
@@ -69,16 +62,26 @@ func generate(seed uint64, n int) Schedule {
 		s.drill(r, n/10)
 	default:
 		m := n - n/10*4 - []int{0, 1, 1, 1, 2, 3, 4, 4, 4, 4}[n%10]
-		all := pairs()
-		perm := newRand(seed, 1<<40+uint64(m*targets/len(all))).Perm(len(all))
-		for j := range combosPerEpisode {
-			s.combine(r, v1alpha1.Phases()[j%len(v1alpha1.Phases())], func(phase v1alpha1.Phase, n int) pair {
-				return pair{names()[perm[(m*targets+j*targetsPerCombo+n)%len(all)]%len(names())], phase}
-			})
+		for at, group := range combosPerEpisode {
+			for combo := range group.combos {
+				s.combine(r, group.phase, kindsInTurn(seed, at, (m*group.combos+combo)*targetsPerCombo))
+			}
 		}
 	}
 	s.Length += 12 * time.Hour
 	return s
+}
+
+// kindsInTurn are the kinds that the turn of a phase comes to, from its first-th on. Every round is in another order.
+func kindsInTurn(seed uint64, phase, first int) []string {
+	all := names()
+	var list []string
+	for n := first; n < first+targetsPerCombo; n++ {
+		round := n / len(all)
+		order := newRand(seed, uint64(1<<40|phase<<32|round)).Perm(len(all))
+		list = append(list, all[order[n%len(all)]])
+	}
+	return list
 }
 
 func newRand(seed, n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) } // #nosec G404 -- it has to be repeatable
@@ -107,8 +110,8 @@ func (s *Schedule) alone(r *rand.Rand, seed uint64, n int) {
 	}
 	perm := newRand(seed, 1<<41).Perm(len(list))
 	at := 2 * time.Hour
-	for j := range combosPerEpisode {
-		name := list[perm[(n*combosPerEpisode+j)%len(list)]]
+	for j := range alonePerEpisode {
+		name := list[perm[(n*alonePerEpisode+j)%len(list)]]
 		e := entry(r, name, at+span(r, 0, time.Hour))
 		e.Alone = true
 		s.add(e)
@@ -121,45 +124,50 @@ func (s *Schedule) alone(r *rand.Rand, seed uint64, n int) {
 	s.Length = at
 }
 
-// combine lets faults strike in a phase: first something that leads into that phase, and stays for a while or comes again,
-// then the faults, then an operator who tidies up.
-func (s *Schedule) combine(r *rand.Rand, phase v1alpha1.Phase, target func(v1alpha1.Phase, int) pair) {
+// combine lets faults strike in a phase. Each comes after something that leads into the phase: in Recovering and Cooldown,
+// which pass, after one of its own; in the others after one that stays for a while. Then an operator tidies up.
+func (s *Schedule) combine(r *rand.Rand, phase v1alpha1.Phase, targets []string) {
 	at := s.Length + span(r, time.Hour, 3*time.Hour)
 	pick := func(list ...string) {
 		e := entry(r, list[r.IntN(len(list))], at)
-		e.For = max(e.For, min(kinds[e.Kind].most, 2*time.Hour))
+		e.For = max(e.For, min(kinds[e.Kind].most, targetsPerCombo*10*time.Minute))
 		s.add(e)
 	}
-	delay := func(n int) time.Duration { return 0 }
-	apart := 20 * time.Minute
 	switch phase {
-	case v1alpha1.PhaseHealthy:
-		apart = 3 * time.Hour
 	case v1alpha1.PhaseDegraded:
-		pick("proxy-down", "dns", "hog", "stranger", "deploy-fails", "pm2-gone", "database-down", "hang", "crash-loop")
-		delay = func(int) time.Duration { return span(r, 0, 4*time.Minute) }
-	case v1alpha1.PhaseRecovering:
-		pick("crash-loop", "hang-always", "errors-always", "hang", "orphan", "cache-corrupt", "deaf", "lie")
-		apart = 90 * time.Second
-		delay = func(int) time.Duration { return span(r, 0, 9*time.Second) }
-	case v1alpha1.PhaseCooldown:
-		pick("crash-loop", "hang-always", "errors-always", "hang", "errors", "errored", "cache-corrupt")
-		apart = 2 * time.Minute
-		delay = func(int) time.Duration { return span(r, 0, 90*time.Second) }
+		pick("proxy-down", "dns", "hog", "stranger", "deploy-fails", "pm2-gone", "database-down", "not-listed", "network")
 	case v1alpha1.PhaseFailed:
-		pick("crash-loop", "hang-always", "errors-always", "stand-down")
-		delay = func(int) time.Duration { return span(r, 0, 15*time.Minute) }
+		pick("crash-loop", "hang-always", "errors-always", "stand-down", "stand-down")
 	}
-	for n := range targetsPerCombo {
-		e := entry(r, target(phase, n).kind, at+time.Second+time.Duration(n)*apart)
-		if phase != v1alpha1.PhaseHealthy {
-			e.Phase, e.Delay = phase, delay(n)
+	for _, name := range targets {
+		e := entry(r, name, at+time.Second)
+		if r.IntN(4) > 0 { // what lasts for hours is left to the other kinds of episodes
+			e.For = min(e.For, max(kinds[name].least, 20*time.Minute))
+		}
+		apart := 12 * time.Minute
+		switch phase {
+		case v1alpha1.PhaseHealthy:
+			apart = 2 * time.Hour
+		case v1alpha1.PhaseDegraded:
+			e.Phase, e.Delay = phase, span(r, 0, 4*time.Minute)
+		case v1alpha1.PhaseRecovering:
+			pick("exit-for-good", "hang", "orphan", "cache-corrupt", "deaf", "lie", "errored", "errors", "hang-always", "demand")
+			e.Phase, e.Delay = phase, span(r, 0, 9*time.Second)
+		case v1alpha1.PhaseCooldown:
+			pick("hang", "errors", "errored", "exit-for-good", "deaf", "cache-corrupt", "crash-loop", "demand")
+			e.Phase, e.Delay = phase, span(r, 0, 90*time.Second)
+		case v1alpha1.PhaseFailed:
+			e.Phase, e.Delay = phase, span(r, 0, 5*time.Minute)
 		}
 		s.add(e)
+		at += apart
+		if phase == v1alpha1.PhaseRecovering || phase == v1alpha1.PhaseCooldown {
+			s.add(entry(r, "reset", at-time.Minute)) // the next recovery need not wait for the end of a cooldown
+		}
 	}
-	end := at + 4*time.Hour + targetsPerCombo*apart/2 + span(r, 0, 2*time.Hour)
-	s.add(entry(r, "reset", end))
-	s.Length = end + span(r, 2*time.Hour, 12*24*time.Hour)
+	at += span(r, time.Hour, 3*time.Hour)
+	s.add(entry(r, "reset", at))
+	s.Length = at + span(r, 2*time.Hour, 12*24*time.Hour)
 }
 
 // drill kills evenkeel in one recovery after the other, each time one point later: before and after every write, between two
@@ -189,7 +197,7 @@ func (s *Schedule) drill(r *rand.Rand, n int) {
 func (s *Schedule) storm(r *rand.Rand) {
 	list := names()
 	at := 30 * time.Minute
-	for range 3 * combosPerEpisode {
+	for range 30 {
 		at += span(r, 0, 45*time.Minute)
 		s.add(entry(r, list[r.IntN(len(list))], at))
 		if r.IntN(4) == 0 {

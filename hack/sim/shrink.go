@@ -3,21 +3,29 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 // replay runs a schedule and says which invariant it breaks; empty means none. A panic counts as one.
 func replay(s Schedule) (broken string) {
+	broken, _ = replayUntil(s)
+	return broken
+}
+
+// replayUntil also says how far the schedule went.
+func replayUntil(schedule Schedule) (broken string, lasted time.Duration) {
+	s := newSim(schedule)
 	defer func() {
 		if p := recover(); p != nil {
-			broken = fmt.Sprintf("panic: %v", p)
+			broken, lasted = fmt.Sprintf("panic: %v", p), s.w.now
 		}
 	}()
-	if err := newSim(s).run(); err != nil {
-		return err.Error()
+	if err := s.run(); err != nil {
+		return err.Error(), s.w.now
 	}
-	return ""
+	return "", s.w.now
 }
 
 var digits = regexp.MustCompile(`[0-9][0-9.:a-zµ-]*`)
@@ -33,7 +41,8 @@ func kindOf(broken string) string {
 // shrink makes a schedule that breaks an invariant as short as it can, within a number of tries: entries are left out,
 // long ones are made short, and what comes after the break is cut off.
 func shrink(s Schedule, tries int) Schedule {
-	want := kindOf(replay(s))
+	broken, lasted := replayUntil(s)
+	want := kindOf(broken)
 	if want == "" {
 		return s
 	}
@@ -43,6 +52,12 @@ func shrink(s Schedule, tries int) Schedule {
 		}
 		tries--
 		return kindOf(replay(t)) == want
+	}
+	t := s
+	t.Entries = slices.DeleteFunc(slices.Clone(s.Entries), func(e Entry) bool { return e.At > lasted })
+	t.Length = (lasted + 2*time.Minute).Truncate(time.Minute)
+	if fails(t) {
+		s = t
 	}
 	for size := max(len(s.Entries)/2, 1); size > 0; size /= 2 {
 		for from := 0; from < len(s.Entries); {

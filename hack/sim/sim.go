@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +67,7 @@ type active struct {
 }
 
 func newSim(sched Schedule) *sim {
+	sched.Entries = slices.Clone(sched.Entries) // they note what becomes of them
 	s := &sim{w: newWorld(), sched: sched, sum: sha256.New(), hits: map[hit]int{}, startAt: forever}
 	s.desired = newApp(sched.Variant)
 	s.check = newChecker(s)
@@ -229,9 +231,21 @@ func (s *sim) strike() {
 		if e.Phase == s.phase() {
 			s.disarm(e, false)
 			n--
-			s.w.in(e.Delay, func() { s.hit(e) })
+			s.w.in(e.Delay, func() { s.aim(e) })
 		}
 	}
+}
+
+// aim lets an entry happen whose delay is over, if its phase is still there; else it waits for the next time, and for half
+// as long in it.
+func (s *sim) aim(e *Entry) {
+	if e.Phase == s.phase() || e.missed >= 3 {
+		s.hit(e)
+		return
+	}
+	e.missed++
+	e.Delay /= 2
+	s.arm(e)
 }
 
 // hit lets an entry happen.

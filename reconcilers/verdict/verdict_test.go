@@ -598,3 +598,24 @@ func TestWhatAStrangerOnThePortDidIsNoCrashLoop(t *testing.T) {
 		t.Fatalf("rule %s, want starting", v.Rule)
 	}
 }
+
+// Where nobody asks for answers the leading check stands for them: exits from before a recovery that worked are no crash loop.
+func TestWithoutALocalCheckTheLeadingOneSpeaksForIt(t *testing.T) {
+	w := well()
+	w.process.Crashes, w.status["process"], w.reason["process"] = 15, no, facts.ReasonCrashLoop
+	w.process.Age, w.process.Answered = 20*time.Second, false
+	c := twice(w)
+	for n := range c.Recent {
+		kept := c.Recent[n].Results[:0]
+		for _, r := range c.Recent[n].Results {
+			if r.Check != v1alpha1.CheckLocal {
+				r.Leading = r.Check == v1alpha1.CheckPort
+				kept = append(kept, r)
+			}
+		}
+		c.Recent[n].Results = kept
+	}
+	if v := Diagnose(c); v.Rule != "outlives-its-crashes" {
+		t.Errorf("rule %s, want outlives-its-crashes", v.Rule)
+	}
+}

@@ -74,8 +74,14 @@ func (v *view) stopped() bool {
 // daemonGone says that the process manager itself does not run.
 func (v *view) daemonGone() bool { return v.asked && !v.process.Daemon }
 
-// answers says that something gives good answers on the application's port.
-func (v *view) answers() bool { return v.is(v1alpha1.CheckLocal, metav1.ConditionTrue) }
+// answers says that something gives good answers on the application's port, or, where nobody asks for them, that the leading
+// check holds.
+func (v *view) answers() bool { return answersIn(v.latest) }
+
+func answersIn(o *v1alpha1.Observation) bool {
+	lead, _ := o.Leading()
+	return lead.Status == metav1.ConditionTrue
+}
 
 // sinceRecovery are the recent observations that began after the last recovery did; all of them if there was none. Unlike
 // those that confirm a failure, they count the lives that came and went during the recovery itself.
@@ -102,7 +108,7 @@ func (v *view) lives() int {
 	list := v.sinceRecovery()
 	for n := len(list) - 1; n >= 0; n-- {
 		o := &list[n]
-		if o.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue || strangerIn(o) {
+		if answersIn(o) || strangerIn(o) {
 			break
 		}
 		p, ok := facts.Of[facts.Process](o, v1alpha1.CheckProcess)

@@ -87,7 +87,7 @@ func (v *view) answeredLives() int {
 	seen := map[string]bool{}
 	for _, o := range v.sinceRecovery() {
 		p, ok := facts.Of[facts.Process](&o, v1alpha1.CheckProcess)
-		if ok && p.Life != "" && o.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue && o.Status(v1alpha1.CheckPort) != metav1.ConditionFalse {
+		if ok && p.Life != "" && answersIn(&o) && o.Status(v1alpha1.CheckPort) != metav1.ConditionFalse {
 			seen[p.Life] = true
 		}
 	}
