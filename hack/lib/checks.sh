@@ -51,7 +51,7 @@ check_shell() {
 check_unit() {
   local packages
   mapfile -t packages < <(unit_packages)
-  logged 1-unit go test -race -timeout 15m "$@" "${packages[@]}"
+  logged 1-unit env -u SIM_SECONDS -u SIM_SEED -u SIM_FULL go test -race -timeout 15m "$@" "${packages[@]}"
 }
 
 # check_tour [TIMES]: the demo breaks its site in every way it knows, and compares what is made of it with what should be.
@@ -68,10 +68,18 @@ check_tour() {
   done
 }
 
-# check_sim: the simulator for SIM_SECONDS from a seed of its own, and all planted bugs.
+# check_sim [SECONDS]: the simulator for SIM_SECONDS, from a seed of its own that is printed.
 check_sim() {
-  logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-600}" SIM_FULL=1 go test -count=1 -v -timeout 120m ./hack/sim
+  logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-${1:-30}}" go test -count=1 -v -timeout 60m -run '^TestCampaign$' ./hack/sim
 }
+
+# check_planted: every planted bug is found by the simulator.
+check_planted() {
+  logged 1-planted env SIM_FULL=1 go test -count=1 -v -timeout 120m -run '^TestPlantedBugsAreFound$' ./hack/sim
+}
+
+# check_mutants: every small change to what decides is noticed, or docs/mutants.md says why not.
+check_mutants() { logged 1-mutants go run ./hack/mutants; }
 
 # check_fuzz: every fuzz target for FUZZTIME.
 check_fuzz() {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
@@ -22,6 +24,7 @@ type campaign struct {
 	years    float64
 	episodes int
 	until    time.Time
+	cpu      time.Duration // of the whole process
 
 	mu     sync.Mutex
 	next   int
@@ -58,7 +61,8 @@ func (c *campaign) run(enough int) {
 				c.mu.Lock()
 				n := c.next
 				over := c.episodes > 0 && n >= c.first+c.episodes || c.years > 0 && c.total.years() >= c.years ||
-					!c.until.IsZero() && time.Now().After(c.until) || len(c.broken) >= enough
+					!c.until.IsZero() && time.Now().After(c.until) ||
+					c.cpu > 0 && cpuTime() >= c.cpu || len(c.broken) >= enough
 				c.next++
 				c.mu.Unlock()
 				if over {
@@ -70,6 +74,15 @@ func (c *campaign) run(enough int) {
 	}
 	wg.Wait()
 	slices.SortFunc(c.broken, func(a, b finding) int { return a.episode - b.episode })
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func (c *campaign) episode(n int) {
@@ -122,9 +135,9 @@ func (c *campaign) sum() string {
 
 func (c *campaign) report(w io.Writer) {
 	t := &c.total
-	fmt.Fprintf(w, "seed %d, episodes %d to %d: %.1f years, %d faults (%d of them judged alone), %d passes made and %d jumped over, "+
+	fmt.Fprintf(w, "%.1f s of processor time; seed %d, episodes %d to %d: %.1f years, %d faults (%d of them judged alone), %d passes made and %d jumped over, "+
 		"%d steps, %d writes, %d events, %d alerts, evenkeel killed %d times; journals %s\n",
-		c.seed, c.first, c.first+t.episodes-1, t.years(), t.faults, t.judged, t.passes, t.jumped, t.steps, t.writes, t.events, t.alerts, t.kills, c.sum())
+		cpuTime().Seconds(), c.seed, c.first, c.first+t.episodes-1, t.years(), t.faults, t.judged, t.passes, t.jumped, t.steps, t.writes, t.events, t.alerts, t.kills, c.sum())
 }
 
 // table prints how often each kind of fault struck in each phase; least is the smallest number.

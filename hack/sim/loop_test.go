@@ -37,10 +37,17 @@ type rig struct {
 	specs  chan controller.SpecUpdate
 	edited chan struct{}
 	paused bool
+
+	wake, removed chan struct{}
+	turns         controller.Turns
+	looks         int
+	panics        bool // the next look does
+	done          <-chan struct{}
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, w: newWorld(), began: time.Now(), specs: make(chan controller.SpecUpdate, 1), edited: make(chan struct{}, 1)}
+	r := &rig{t: t, w: newWorld(), began: time.Now(), specs: make(chan controller.SpecUpdate, 1), edited: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), removed: make(chan struct{}), turns: make(controller.Turns, 1)}
 	r.eyes = &eyes{w: r.w}
 	r.hands = &hands{w: r.w, eyes: r.eyes, touched: func(string, string) {}}
 	r.w.disk.save(statePath, firstState())
@@ -72,6 +79,12 @@ func (r *rig) clock() v1alpha1.Instant {
 func (r *rig) Observe(ctx context.Context, app *v1alpha1.App, due []string) v1alpha1.Observation {
 	r.mu.Lock()
 	r.sync()
+	r.looks++
+	if r.panics {
+		r.panics = false
+		r.mu.Unlock()
+		panic("a look went wrong")
+	}
 	o, took := r.eyes.observe(app, due)
 	r.mu.Unlock()
 	select {
@@ -153,14 +166,15 @@ func (r *rig) run() (stop func()) {
 	log.SetOutput(io.Discard)
 	loaded := r.store.Load()
 	l := &controller.Loop{
-		Domain: r, Store: r, Sink: r, Clock: r.clock, Log: log, Random: rand.New(rand.NewPCG(1, 1)), Turns: make(controller.Turns, 1), // #nosec G404
-		Specs: r.specs, Edited: r.edited, Wake: make(chan struct{}), Removed: make(chan struct{}),
+		Domain: r, Store: r, Sink: r, Clock: r.clock, Log: log, Random: rand.New(rand.NewPCG(1, 1)), Turns: r.turns, // #nosec G404
+		Specs: r.specs, Edited: r.edited, Wake: r.wake, Removed: r.removed,
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		l.Run(ctx, newApp("default"), loaded.State.AppStatus, controller.Input{Lost: loaded.Lost})
 	}()
+	r.done = done
 	return func() { cancel(); <-done }
 }
 

@@ -27,15 +27,16 @@ func run(args []string) int {
 	years := f.Float64("years", 0, "simulated years after which to stop")
 	episodes := f.Int("episodes", 0, "episodes after which to stop")
 	seconds := f.Int("seconds", 0, "seconds after which to stop")
+	cpu := f.Int("cpu", 0, "seconds of processor time after which to stop")
 	workers := f.Int("workers", 1, "episodes side by side")
 	enough := f.Int("findings", 1, "findings after which to stop")
 	table := f.Bool("table", false, "print how often each fault struck in each phase")
 	brief := f.Bool("brief", false, "do not shrink what is found")
 	_ = f.Parse(args)
-	c := &campaign{seed: *seed, years: *years, episodes: *episodes, workers: *workers}
+	c := &campaign{seed: *seed, years: *years, episodes: *episodes, workers: *workers, cpu: time.Duration(*cpu) * time.Second}
 	if *seconds > 0 {
 		c.until = time.Now().Add(time.Duration(*seconds) * time.Second)
-	} else if *years == 0 && *episodes == 0 {
+	} else if *years == 0 && *episodes == 0 && *cpu == 0 {
 		c.years = 1
 	}
 	c.run(*enough)

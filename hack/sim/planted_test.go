@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -82,8 +83,11 @@ func build(root, dir string, p plant) (program string, err error) {
 	return program, nil
 }
 
+// findWithin is the processor time within which a planted bug is found: the thirty seconds of hack/test on one core.
+const findWithin = 30
+
 // TestPlantedBugsAreFound plants bugs in decide, budget, machine, store and rules, and wants the simulator to find each of
-// them (on a free core within half a minute): the first three, or with SIM_FULL=1 all.
+// them within half a minute of one core: the first three, or with SIM_FULL=1 all.
 func TestPlantedBugsAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the simulator several times")
@@ -97,7 +101,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command(program, "--seed", "1", "--episodes", "4").CombinedOutput(); err != nil { // #nosec G204 -- a test
+		if out, err := exec.Command(program, "--seed", "1", "--episodes", "3").CombinedOutput(); err != nil { // #nosec G204 -- a test
 			t.Fatalf("%v:\n%s", err, out)
 		}
 	})
@@ -111,7 +115,9 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.Command(program, "--seed", "1", "--seconds", "240", "--brief").CombinedOutput() // #nosec G204 -- a test
+			c := exec.Command(program, "--seed", "1", "--cpu", strconv.Itoa(findWithin), "--brief") // #nosec G204 -- a test
+			c.Env = append(os.Environ(), "GOMAXPROCS=1")
+			out, err := c.CombinedOutput()
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
@@ -121,7 +127,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			}
 			for line := range strings.Lines(string(out)) {
 				if strings.HasPrefix(line, "BROKEN") {
-					t.Log(strings.TrimSpace(line))
+					t.Logf("found after %.1f s: %s", (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds(), strings.TrimSpace(line))
 				}
 			}
 		})

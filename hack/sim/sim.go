@@ -104,7 +104,7 @@ func (s *sim) run() (err error) {
 	s.guard(func() { s.k = newKeeper(s) })
 	end := s.sched.Length
 	start := func() time.Duration {
-		if s.off {
+		if s.off || s.k != nil { // one that is still ending has its own time
 			return forever
 		}
 		return s.startAt

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"sort"
+	"strings"
+)
+
+// mutant is one small change to the source.
+type mutant struct {
+	id         int
+	file, fn   string
+	line       int
+	change     string // what is changed, in words and source
+	killed     string // by what; empty while it lives
+	occurrence int    // of the same change in the same function
+}
+
+// key names a mutant for as long as the source around it stays; line numbers move.
+func (m *mutant) key() string {
+	key := fmt.Sprintf("%s %s: %s", m.file, m.fn, m.change)
+	if m.occurrence > 1 {
+		key += fmt.Sprintf(" (%d)", m.occurrence)
+	}
+	return key
+}
+
+// edit puts text in the place of source[from:to].
+type edit struct {
+	from, to int
+	text     string
+	order    int
+}
+
+// finder finds the mutants of one file, and writes them all into it at once, each behind a switch.
+type finder struct {
+	file    string
+	source  []byte
+	set     *token.FileSet
+	fn      string
+	next    int
+	edits   []edit
+	mutants []*mutant
+	done    map[ast.Expr]bool
+}
+
+// instrument gives a file with all its mutants, numbered from next on.
+func instrument(root, file string, next int) ([]byte, []*mutant, error) {
+	source, err := os.ReadFile(root + "/" + file) // #nosec G304 -- a source file of the project
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &finder{file: file, source: source, set: token.NewFileSet(), next: next, done: map[ast.Expr]bool{}}
+	parsed, err := parser.ParseFile(f.set, file, source, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range parsed.Decls {
+		f.fn = "(package)"
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			f.fn = fn.Name.Name
+		}
+		ast.Inspect(d, f.visit)
+	}
+	seen := map[string]int{}
+	for _, m := range f.mutants {
+		m.occurrence = 0
+		seen[m.key()]++
+		m.occurrence = seen[m.key()]
+	}
+	return f.apply(), f.mutants, nil
+}
+
+func (f *finder) at(p token.Pos) int { return f.set.Position(p).Offset }
+
+func (f *finder) text(n ast.Node) string {
+	return strings.Join(strings.Fields(string(f.source[f.at(n.Pos()):f.at(n.End())])), " ")
+}
+
+// add notes a mutant; its number goes into the source.
+func (f *finder) add(n ast.Node, change string) int {
+	if r := []rune(change); len(r) > 110 {
+		change = string(r[:110]) + "…"
+	}
+	m := &mutant{id: f.next, file: f.file, fn: f.fn, line: f.set.Position(n.Pos()).Line, change: change}
+	f.next++
+	f.mutants = append(f.mutants, m)
+	return m.id
+}
+
+func (f *finder) insert(at int, text string) {
+	f.edits = append(f.edits, edit{at, at, text, len(f.edits)})
+}
+
+// wrap puts a call around an expression.
+func (f *finder) wrap(n ast.Node, call string, id int) {
+	f.insert(f.at(n.Pos()), fmt.Sprintf("%s(%d, ", call, id))
+	f.closing(n, ")")
+}
+
+// closing puts text after a node, inside of what encloses it and ends at the same place.
+func (f *finder) closing(n ast.Node, text string) {
+	f.edits = append(f.edits, edit{f.at(n.End()), f.at(n.End()), text, -1 - len(f.edits)})
+}
+
+func (f *finder) visit(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.GenDecl:
+		return f.declaration(n)
+	case *ast.IfStmt:
+		f.negate(n.Cond)
+	case *ast.ForStmt:
+		if n.Cond != nil {
+			f.negate(n.Cond)
+		}
+	case *ast.SwitchStmt:
+		if n.Tag == nil {
+			for _, c := range n.Body.List {
+				for _, e := range c.(*ast.CaseClause).List {
+					f.negate(e)
+				}
+			}
+		}
+	case *ast.BlockStmt:
+		f.statements(n.List)
+	case *ast.CaseClause:
+		f.statements(n.Body)
+	case *ast.BinaryExpr:
+		f.binary(n)
+	case *ast.Ident:
+		if n.Name == "true" || n.Name == "false" {
+			f.negate(n)
+		}
+	case *ast.CallExpr:
+		if name, ok := n.Fun.(*ast.Ident); ok && len(n.Args) == 2 && (name.Name == "min" || name.Name == "max") {
+			id := f.add(n, "the other end: "+f.text(n))
+			f.edits = append(f.edits, edit{f.at(name.Pos()), f.at(n.Lparen) + 1, fmt.Sprintf("mutantEnd(%d, %q, ", id, name.Name), len(f.edits)})
+		}
+	case *ast.KeyValueExpr:
+		if name, ok := n.Key.(*ast.Ident); ok && f.fn == "(package)" {
+			switch name.Name {
+			case "Limit", "Look", "Remedy", "Blame", "Plan":
+				f.wrap(n.Value, "mutantZero", f.add(n, "without "+f.text(n)))
+			}
+		}
+	}
+	return true
+}
+
+// declaration makes variables of constants that are numbers, so that they can be changed.
+func (f *finder) declaration(d *ast.GenDecl) bool {
+	if d.Tok != token.CONST {
+		return d.Tok == token.VAR
+	}
+	for _, s := range d.Specs {
+		spec := s.(*ast.ValueSpec)
+		if len(spec.Values) != 1 || spec.Type != nil {
+			return false
+		}
+		lit, isLit := spec.Values[0].(*ast.BasicLit)
+		if !strings.Contains(f.text(spec.Values[0]), "time.") && (!isLit || lit.Kind != token.INT) {
+			return false
+		}
+	}
+	f.edits = append(f.edits, edit{f.at(d.TokPos), f.at(d.TokPos) + len("const"), "var", len(f.edits)})
+	for _, s := range d.Specs {
+		v := s.(*ast.ValueSpec).Values[0]
+		f.wrap(v, "mutantMore", f.add(v, "more: "+f.text(s)))
+	}
+	return false
+}
+
+func (f *finder) negate(e ast.Expr) {
+	if f.done[e] {
+		return
+	}
+	f.done[e] = true
+	f.wrap(e, "mutantNot", f.add(e, "negated: "+f.text(e)))
+}
+
+func (f *finder) binary(n *ast.BinaryExpr) {
+	call := ""
+	switch n.Op {
+	case token.EQL, token.NEQ:
+		f.negate(n)
+		return
+	case token.LAND:
+		call = "mutantAnd"
+	case token.LOR:
+		call = "mutantOr"
+	case token.LSS, token.LEQ, token.GTR, token.GEQ:
+		call = "mutantEdge"
+	case token.ADD, token.SUB, token.MUL, token.QUO:
+		call = "mutantLeft"
+	default:
+		return
+	}
+	op, from := n.Op.String(), f.at(n.Pos())
+	opAt := f.at(n.OpPos)
+	switch call {
+	case "mutantAnd", "mutantOr":
+		id := f.add(n, map[string]string{"mutantAnd": "or: ", "mutantOr": "and: "}[call]+f.text(n))
+		f.insert(from, fmt.Sprintf("%s(%d, ", call, id))
+		f.edits = append(f.edits, edit{opAt, opAt + len(op), ", func() bool { return ", len(f.edits)})
+		f.closing(n, " })")
+	case "mutantEdge":
+		id := f.add(n, "at the edge: "+f.text(n))
+		f.insert(from, fmt.Sprintf("%s(%d, %q, ", call, id, op))
+		f.edits = append(f.edits, edit{opAt, opAt + len(op), ", ", len(f.edits)})
+		f.closing(n, ")")
+	default:
+		id := f.add(n, "the left side only: "+f.text(n))
+		f.insert(from, fmt.Sprintf("mutantLeft(%d, %s, ", id, f.source[from:f.at(n.X.End())]))
+		f.closing(n, ")")
+	}
+}
+
+// statements are left out one by one, where that compiles.
+func (f *finder) statements(list []ast.Stmt) {
+	for _, s := range list {
+		switch s := s.(type) {
+		case *ast.ExprStmt:
+			if call, ok := s.X.(*ast.CallExpr); !ok || f.text(call.Fun) == "panic" {
+				continue
+			}
+		case *ast.AssignStmt:
+			if s.Tok == token.DEFINE {
+				continue
+			}
+		case *ast.IncDecStmt:
+		default:
+			continue
+		}
+		id := f.add(s, "left out: "+f.text(s))
+		f.insert(f.at(s.Pos()), fmt.Sprintf("if mutantKeeps(%d) { ", id))
+		f.closing(s, " }")
+	}
+}
+
+// apply makes all edits. At one place, what closes comes first, the inner before the outer; what opens follows, the outer
+// before the inner.
+func (f *finder) apply() []byte {
+	sort.SliceStable(f.edits, func(i, j int) bool {
+		a, b := f.edits[i], f.edits[j]
+		if a.from != b.from {
+			return a.from < b.from
+		}
+		return a.order < b.order
+	})
+	var out []byte
+	last := 0
+	for _, e := range f.edits {
+		out = append(append(out, f.source[last:e.from]...), e.text...)
+		last = e.to
+	}
+	return append(out, f.source[last:]...)
+}

@@ -1,0 +1,253 @@
+// Command mutants changes what decides, one small thing at a time, and asks the tests whether they notice: Diagnose (the
+// rules and reconcilers/judge.go), Decide (with the budget and the incident) and the machine.
+//
+//	go run ./hack/mutants            exit status 1 where one lives of which docs/mutants.md does not say why
+//	go run ./hack/mutants --only controller/decide.go
+//	go run ./hack/mutants --id 17    what it is
+//
+// A mutant dies by the unit tests of its package, by the exhaustive tests and old schedules of hack/sim, or by a few seconds
+// of the simulator, in this order.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// targets are the files that are changed.
+var targets = []string{
+	"reconcilers/judge.go", "reconcilers/verdict/verdict.go", "reconcilers/verdict/rules.go", "reconcilers/verdict/view.go",
+	"reconcilers/verdict/words.go", "controller/decide.go", "controller/incident.go", "state/machine/machine.go",
+}
+
+const reasons = "docs/mutants.md"
+
+// killer is something that notices mutants: a program and its arguments. One that takes longer than its time has noticed.
+type killer struct {
+	name, dir string
+	argv      []string
+	limit     time.Duration
+	// of is the package whose mutants it is asked about; empty means all.
+	of string
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	f := flag.NewFlagSet("mutants", flag.ExitOnError)
+	only := f.String("only", "", "the mutants of this file alone")
+	id := f.Int("id", 0, "say what this mutant is")
+	cpu := f.Int("cpu", 10, "seconds of processor time that the simulator has for each")
+	workers := f.Int("workers", runtime.NumCPU(), "mutants side by side")
+	_ = f.Parse(args)
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "evenkeel-mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	overlay, mutants, err := plant(root, dir)
+	if err != nil {
+		return err
+	}
+	if *id > 0 {
+		for _, m := range mutants {
+			if m.id == *id {
+				fmt.Printf("%s, line %d\n", m.key(), m.line)
+			}
+		}
+		return nil
+	}
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return *only != "" && m.file != *only })
+	killers, err := build(root, dir, overlay, *cpu)
+	if err != nil {
+		return err
+	}
+	for _, k := range killers { // with no mutant active nothing is noticed
+		if out, ok := k.notices(0); ok {
+			return fmt.Errorf("%s (%s) fails without any mutant:\n%s", k.name, k.argv[0], out)
+		}
+	}
+	began := time.Now()
+	hunt(mutants, killers, *workers)
+	return report(root, mutants, killers, time.Since(began))
+}
+
+// plant writes the changed files and the overlay that puts them in the place of the real ones.
+func plant(root, dir string) (overlay string, mutants []*mutant, err error) {
+	replace := map[string]string{}
+	for n, file := range targets {
+		changed, found, err := instrument(root, file, len(mutants)+1)
+		if err != nil {
+			return "", nil, err
+		}
+		mutants = append(mutants, found...)
+		path := filepath.Join(dir, strconv.Itoa(n)+".go")
+		if err := os.WriteFile(path, changed, 0o600); err != nil {
+			return "", nil, err
+		}
+		replace[filepath.Join(root, file)] = path
+		pkg := filepath.Dir(file)
+		added := filepath.Join(root, pkg, "zz_mutants.go")
+		if replace[added] == "" {
+			path := filepath.Join(dir, strconv.Itoa(n)+"-switches.go")
+			if err := os.WriteFile(path, []byte("package "+filepath.Base(pkg)+switches), 0o600); err != nil {
+				return "", nil, err
+			}
+			replace[added] = path
+		}
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", nil, err
+	}
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, mutants, os.WriteFile(overlay, data, 0o600)
+}
+
+// build compiles what notices.
+func build(root, dir, overlay string, cpu int) ([]killer, error) {
+	var list []killer
+	compile := func(name string, args ...string) (string, error) {
+		program := filepath.Join(dir, name)
+		c := exec.Command("go", append([]string{args[0]}, append([]string{"-overlay", overlay, "-o", program}, args[1:]...)...)...) // #nosec G204 -- a tool for developers
+		c.Dir = root
+		if out, err := c.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+		return program, nil
+	}
+	var packages []string
+	for _, file := range targets {
+		if pkg := filepath.Dir(file); !slices.Contains(packages, pkg) {
+			packages = append(packages, pkg)
+		}
+	}
+	for _, pkg := range packages {
+		program, err := compile(strings.ReplaceAll(pkg, "/", "-")+".test", "test", "-c", "./"+pkg)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, killer{name: "unit tests", dir: filepath.Join(root, pkg), of: pkg, limit: 2 * time.Minute,
+			argv: []string{program, "-test.failfast", "-test.short"}})
+	}
+	program, err := compile("sim.test", "test", "-c", "./hack/sim")
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, killer{name: "exhaustive tests", dir: filepath.Join(root, "hack/sim"), limit: 4 * time.Minute,
+		argv: []string{program, "-test.failfast", "-test.short", "-test.run", "TestEvery|TestSchedulesThatOnceBroke"}})
+	program, err = compile("sim", "build", "./hack/sim")
+	if err != nil {
+		return nil, err
+	}
+	return append(list, killer{name: "simulator", dir: root, limit: 10 * time.Minute,
+		argv: []string{program, "--seed", "1", "--cpu", strconv.Itoa(cpu), "--brief"}}), nil
+}
+
+// notices runs a killer with a mutant active.
+func (k *killer) notices(id int) (string, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), k.limit)
+	defer cancel()
+	c := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...) // #nosec G204 -- what build has made
+	c.Dir = k.dir
+	c.Env = append(os.Environ(), "EVENKEEL_MUTANT="+strconv.Itoa(id), "GOMAXPROCS=1")
+	out, err := c.CombinedOutput()
+	return string(out), err != nil
+}
+
+func hunt(mutants []*mutant, killers []killer, workers int) {
+	var wg sync.WaitGroup
+	next := make(chan *mutant)
+	for range workers {
+		wg.Go(func() {
+			for m := range next {
+				for _, k := range killers {
+					if k.of != "" && k.of != filepath.Dir(m.file) {
+						continue
+					}
+					if _, ok := k.notices(m.id); ok {
+						m.killed = k.name
+						break
+					}
+				}
+			}
+		})
+	}
+	for n, m := range mutants {
+		if n%50 == 0 {
+			fmt.Printf("%d of %d\n", n, len(mutants))
+		}
+		next <- m
+	}
+	close(next)
+	wg.Wait()
+}
+
+// report prints what became of them, and fails where one lives for no reason that is written down.
+func report(root string, mutants []*mutant, killers []killer, took time.Duration) error {
+	doc, err := os.ReadFile(filepath.Join(root, reasons))
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, k := range killers {
+		if !slices.Contains(names, k.name) {
+			names = append(names, k.name)
+		}
+	}
+	names = append(names, "")
+	count := map[[2]string]int{}
+	unexplained := 0
+	for _, m := range mutants {
+		count[[2]string{m.file, m.killed}]++
+		if m.killed == "" {
+			why := ""
+			if !strings.Contains(string(doc), "`"+m.key()+"`") {
+				why = "no reason is given: "
+				unexplained++
+			}
+			fmt.Printf("lives: %s`%s` (line %d, mutant %d)\n", why, m.key(), m.line, m.id)
+		}
+	}
+	fmt.Printf("\n| file | mutants | %s | live |\n| --- | --- | --- | --- | --- | --- |\n", strings.Join(names[:len(names)-1], " | "))
+	for _, file := range append(slices.Clone(targets), "all") {
+		row, all := "", 0
+		for _, name := range names {
+			n := 0
+			for key, c := range count {
+				if (key[0] == file || file == "all") && key[1] == name {
+					n += c
+				}
+			}
+			row, all = row+fmt.Sprintf(" %d |", n), all+n
+		}
+		if all > 0 {
+			fmt.Printf("| %s | %d |%s\n", file, all, row)
+		}
+	}
+	fmt.Printf("\n%d mutants in %s\n", len(mutants), took.Round(time.Second))
+	if unexplained > 0 {
+		return fmt.Errorf("%d mutants live of which %s says nothing", unexplained, reasons)
+	}
+	return nil
+}
