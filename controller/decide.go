@@ -170,6 +170,9 @@ func confirmed(c *pass.Case, v *v1alpha1.Verdict) bool {
 	// A proxy that has failed for an hour does not confirm that the application fails now.
 	lead, _ := latest.Leading()
 	if v.OwnFault && lead.Status == metav1.ConditionFalse {
+		if r.Hold != nil && !failingAnew(c.SinceRecovery(), &lead, int(c.App.Spec.FailureThreshold)) {
+			return false
+		}
 		return failing(c.SinceRecovery(), lead.Check, int(c.App.Spec.FailureThreshold))
 	}
 	for _, res := range latest.Results {
@@ -214,6 +217,30 @@ func failing(recent []v1alpha1.Observation, check string, threshold int) bool {
 		asked, last = asked+1, res.At
 	}
 	return streak >= threshold || (asked == window && failures*2 >= window)
+}
+
+// failingAnew tells whether a check has failed in the same way `threshold` times in a row, or in ways that come and go. What
+// was held for, a database that is down say, confirms no other failure: one slow answer meanwhile is one slow answer.
+func failingAnew(recent []v1alpha1.Observation, now *v1alpha1.CheckResult, threshold int) bool {
+	streak, changes := 0, 0
+	last := v1alpha1.CheckResult{Reason: now.Reason}
+	for n := len(recent) - 1; n >= 0; n-- {
+		res, ok := recent[n].Result(now.Check)
+		if !ok || res.At == last.At || res.Status == metav1.ConditionUnknown {
+			continue
+		}
+		if res.Status == metav1.ConditionTrue {
+			break
+		}
+		if res.Reason != last.Reason {
+			changes++
+		}
+		if changes == 0 {
+			streak++
+		}
+		last = res
+	}
+	return streak >= threshold || changes >= threshold
 }
 
 // holding gives the hold in force: a change from one hold to another does not begin its time anew, so that rules that

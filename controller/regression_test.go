@@ -342,3 +342,45 @@ func TestAStopThatNobodyCouldSeeIsFollowedByTheStart(t *testing.T) {
 		}
 	}
 }
+
+// Errors that were held for, because of a database say, do not confirm that the application hangs: that takes its own looks.
+func TestWhatWasHeldForConfirmsNothingElse(t *testing.T) {
+	r := newRig()
+	r.judge.verdict = v1alpha1.Verdict{Rule: "database", Blame: v1alpha1.BlameDatabase, Reason: "Down", Remedy: v1alpha1.RemedyHold}
+	look := func(reason string) {
+		r.now = r.now.Add(5 * time.Second)
+		o := seen(r.now, no, yes)
+		for n := range o.Results {
+			o.Results[n].Reason = reason
+		}
+		r.recent = Remember(r.recent, o, r.judge.Checks(r.app))
+		r.step(Input{Observed: true})
+	}
+	for range 6 {
+		look("BadStatus")
+	}
+	if r.record.Hold == nil {
+		t.Fatal("nothing is held")
+	}
+	r.judge.verdict = hangs
+	for n := range 3 {
+		wantPhase(t, r, v1alpha1.PhaseDegraded)
+		if n > 0 && r.next.Since(r.now) > 5*time.Second {
+			t.Errorf("after %d looks it looks again in %s only", n, r.next.Since(r.now))
+		}
+		look("Timeout")
+	}
+	wantPhase(t, r, v1alpha1.PhaseRecovering)
+
+	r.recover(v1alpha1.StepDone) // ways that come and go are bad enough
+	r.record.Recovery.StartedAt = at(0)
+	r.record.Phase, r.record.Hold, r.record.Cooldown = v1alpha1.PhaseDegraded, &v1alpha1.Hold{Rule: "database"}, nil
+	r.recent = nil
+	for n, reason := range []string{"Timeout", "BadStatus", "Timeout", "BadStatus"} {
+		if r.record.Phase != v1alpha1.PhaseDegraded {
+			t.Errorf("%s after %d looks", r.record.Phase, n)
+		}
+		look(reason)
+	}
+	wantPhase(t, r, v1alpha1.PhaseRecovering)
+}

@@ -69,8 +69,7 @@ func newChecker(s *sim) *checker {
 // started is told of what evenkeel has read at its start: nothing that was written may be forgotten.
 func (c *checker) started(l *state.Loaded) {
 	got := l.State.AppStatus
-	c.amnesia = c.amnesia || c.tampered
-	c.tampered = false
+	c.amnesia = c.amnesia || c.tampered // until something is written that stays so
 	if c.savedOver && !c.amnesia && !l.Lost {
 		c.overSaved(&got)
 	}
@@ -101,7 +100,6 @@ func (c *checker) started(l *state.Loaded) {
 
 // overSaved: somebody's editor has saved an older state while evenkeel was down. One write is gone, and not more.
 func (c *checker) overSaved(got *v1alpha1.AppStatus) {
-	c.savedOver = false
 	for _, written := range []*v1alpha1.AppStatus{c.before, c.onDisk, c.writing} {
 		if written != nil && sameRecord(got, written) {
 			c.amnesia = true // of what was in that write
@@ -132,7 +130,7 @@ func (c *checker) killed() {
 }
 
 func (c *checker) powerLost() { c.ordered = nil }
-func (c *checker) lost()      { c.amnesia, c.ordered = true, nil }
+func (c *checker) lost()      { c.tampered, c.ordered = true, nil }
 
 func (c *checker) clockSet(time.Duration) { c.lastClockSet = c.s.w.now }
 
@@ -143,12 +141,16 @@ func (c *checker) orderSaved(phase v1alpha1.Phase, none bool) {
 	}
 }
 
-// stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way evenkeel takes for its own:
-// a known gap of noteStop in reconcilers/checks, which goes by the recovery's time.
+// stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way, or within the slack of two
+// seconds (and the second to which PM2's log is exact) after it, evenkeel takes for its own: a known gap of noteStop in
+// reconcilers/checks, which goes by the recovery's time.
 func (c *checker) stoppedByHand() {
-	if c.s.k == nil || !c.s.k.status.Recovery.Open() {
-		c.stopAt = c.s.w.now
+	if k := c.s.k; k != nil && k.status.Recovery != nil {
+		if rec := k.status.Recovery; rec.Open() || c.s.w.instant().Since(*rec.FinishedAt) < 3*time.Second {
+			return
+		}
 	}
+	c.stopAt = c.s.w.now
 }
 
 // observed is told of a finished pass.

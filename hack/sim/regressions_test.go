@@ -72,6 +72,10 @@ func TestSchedulesThatOnceBroke(t *testing.T) {
 			{Kind: "exit-for-good", At: 97*time.Minute + 40*time.Second},
 			{Kind: "reset-while-down", At: 97*time.Minute + 40*time.Second, Phase: "Recovering", Delay: 3 * time.Second},
 		}}},
+		{"one slow answer while the database was down cost the application its life", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+			{Kind: "database-down", At: 90 * time.Minute, For: 2 * time.Hour},
+			{Kind: "pause-3s", At: 150 * time.Minute},
+		}}},
 		{"without a local check, the lives before a recovery that worked made a crash loop after it", Schedule{Variant: "inward", Length: 5 * time.Hour, Entries: []Entry{
 			{Kind: "hog", At: 92 * time.Minute, For: 174 * time.Minute},
 			{Kind: "other-spec", At: 92 * time.Minute},
