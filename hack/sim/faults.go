@@ -256,7 +256,11 @@ func addSurroundings() {
 			s.w.die(l, "the deploy")
 		}
 		s.w.note("")
-	}, end: func(s *sim, _ *Entry) { s.w.env.deploying = s.under("deploy"); s.w.note("") }})
+	}, end: func(s *sim, _ *Entry) {
+		s.w.env.deploying = s.under("deploy")
+		s.w.cond.noBuild = s.w.cond.noBuild && s.under("deploy", "deploy-fails") // whoever ends it sees to the build
+		s.w.note("")
+	}})
 	addFlag(kind{name: "disk-full", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour}, func(w *world) *bool { return &w.disk.full })
 }
 
