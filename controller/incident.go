@@ -90,6 +90,7 @@ func (s *stepper) prove(v *v1alpha1.Verdict) {
 	if i == nil {
 		return
 	}
+	after := s.c.App.Spec.Recovery.ProvenAfter.Duration
 	lead, _ := s.c.Latest().Leading()
 	own := v.OwnFault && v.Remedy != v1alpha1.RemedyNone && v.Remedy != v1alpha1.RemedyWait
 	switch {
@@ -101,12 +102,12 @@ func (s *stepper) prove(v *v1alpha1.Verdict) {
 	case i.ProvenAt == nil:
 		now := s.c.Now
 		i.ProvenAt = &now
-	case s.c.Now.Since(*i.ProvenAt) >= s.c.App.Spec.Recovery.ProvenAfter.Duration/provenParts:
+	case i.Proven.Duration < after && s.c.Now.Since(*i.ProvenAt) >= after/provenParts:
 		s.noteProven()
 	}
-	if s.r.Phase == v1alpha1.PhaseHealthy && proven(i, s.c.Now) >= s.c.App.Spec.Recovery.ProvenAfter.Duration {
+	if s.r.Phase == v1alpha1.PhaseHealthy && proven(i, s.c.Now) >= after {
 		s.event(v1alpha1.EventNormal, v1alpha1.ReasonIncidentClosed,
-			fmt.Sprintf("incident %d is closed: the application has been well for %s", i.Number, s.c.App.Spec.Recovery.ProvenAfter.Duration))
+			fmt.Sprintf("incident %d is closed: the application has been well for %s", i.Number, after))
 		s.r.Incident = nil
 	}
 }

@@ -384,3 +384,21 @@ func TestWhatWasHeldForConfirmsNothingElse(t *testing.T) {
 	}
 	wantPhase(t, r, v1alpha1.PhaseRecovering)
 }
+
+// TestHealthInFailedIsNotWrittenDownForEver pins a bug: while it waited in Failed for its operator, with a site that was
+// well again, evenkeel wrote the state file every three minutes, for good.
+func TestHealthInFailedIsNotWrittenDownForEver(t *testing.T) {
+	r := newRig()
+	r.record.Phase = v1alpha1.PhaseFailed
+	r.record.Incident = &v1alpha1.Incident{Number: 1, Spent: 3, StartedAt: at(0)}
+	for range 60 {
+		r.see(time.Minute, yes, yes)
+	}
+	before := r.record.Incident.Proven
+	for range 24 * 60 {
+		r.see(time.Minute, yes, yes)
+	}
+	if r.record.Incident.Proven != before || before.Duration < r.app.Spec.Recovery.ProvenAfter.Duration {
+		t.Errorf("proven %s after an hour, %s after a day", before.Duration, r.record.Incident.Proven.Duration)
+	}
+}

@@ -31,7 +31,8 @@ func (c *checker) alert(a v1alpha1.Alert) {
 		w.told = append(w.told, a.Blame)
 	}
 	key := alertKey{a.Incident, a.Kind, string(a.Blame)}
-	if a.Reason == "AppGrew" || a.Reason == "OrphanOnPort" { // its own doing; another on its memory or port is something else
+	switch a.Reason {
+	case "AppGrew", "OrphanOnPort", "DaemonGone": // mended as its own; a hold with that blame is something else
 		key.what += "/own"
 	}
 	switch a.Kind {

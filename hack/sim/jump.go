@@ -136,7 +136,9 @@ func (k *keeper) nextDue() time.Duration {
 		}
 		if i.ProvenAt != nil {
 			since(i.ProvenAt, spec.Recovery.ProvenAfter.Duration-i.Proven.Duration)
-			since(i.ProvenAt, spec.Recovery.ProvenAfter.Duration/10) // it is written down
+			if i.Proven.Duration < spec.Recovery.ProvenAfter.Duration { // it is written down
+				since(i.ProvenAt, spec.Recovery.ProvenAfter.Duration/10)
+			}
 		}
 	}
 	since(r.WellSince, time.Hour)
