@@ -43,6 +43,7 @@ type checker struct {
 	heldFrom     time.Duration // since when every look has led to a hold
 	latest       *v1alpha1.Observation
 	resetAt      time.Duration // the operator's last reset, or the loss of the record
+	incidentAt   time.Duration // when the incident was opened
 	failedRow    int           // recoveries in a row that failed, while the application was never well
 
 	alertBook
@@ -203,8 +204,21 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 	if in.Observed {
 		c.noteHold(after)
 	}
+	c.gaveUp(before, after, in)
 	c.closes(before, after, commands, in)
 	c.liveness.note(after, begun && rec.Trigger == v1alpha1.TriggerAutomatic, now)
+}
+
+// gaveUp: what the clean plan mends is not given up.
+func (c *checker) gaveUp(before, after *v1alpha1.AppStatus, in controller.Input) {
+	now, s := c.s.w.now, c.s
+	if i, b := after.Incident, before.Incident; i != nil && (b == nil || b.Number != i.Number) {
+		c.incidentAt = now
+	}
+	entered := after.Phase == v1alpha1.PhaseFailed && before.Phase != v1alpha1.PhaseFailed && !after.StoodDown
+	if entered && s.w.cond.cache && s.clear() && !s.desired.Spec.Paused && s.killIn == 0 && c.hitAt <= c.incidentAt && c.upSince < c.incidentAt && in.Order == nil {
+		s.fail("nothing but the cache is broken, and evenkeel gives up")
+	}
 }
 
 // tookOrder keeps the book of what operators want.
