@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -151,6 +152,9 @@ func (f *finder) visit(n ast.Node) bool {
 	return true
 }
 
+// untyped are constants that are used as numbers of more than one type, which no variable could be.
+var untyped = []string{"provenParts"}
+
 // declaration makes variables of constants that are numbers, so that they can be changed.
 func (f *finder) declaration(d *ast.GenDecl) bool {
 	if d.Tok != token.CONST {
@@ -158,7 +162,7 @@ func (f *finder) declaration(d *ast.GenDecl) bool {
 	}
 	for _, s := range d.Specs {
 		spec := s.(*ast.ValueSpec)
-		if len(spec.Values) != 1 || spec.Type != nil {
+		if len(spec.Values) != 1 || spec.Type != nil || slices.Contains(untyped, spec.Names[0].Name) {
 			return false
 		}
 		lit, isLit := spec.Values[0].(*ast.BasicLit)

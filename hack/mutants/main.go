@@ -129,7 +129,8 @@ func build(root, dir, overlay string, cpu int) ([]killer, error) {
 	var list []killer
 	compile := func(name string, args ...string) (string, error) {
 		program := filepath.Join(dir, name)
-		c := exec.Command("go", append([]string{args[0]}, append([]string{"-overlay", overlay, "-o", program}, args[1:]...)...)...) // #nosec G204 -- a tool for developers
+		c := exec.CommandContext(context.Background(), "go", // #nosec G204 -- a tool for developers
+			append([]string{args[0]}, append([]string{"-overlay", overlay, "-o", program}, args[1:]...)...)...)
 		c.Dir = root
 		if out, err := c.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)

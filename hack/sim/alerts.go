@@ -69,8 +69,8 @@ func (c *checker) closes(before, after *v1alpha1.AppStatus, commands []controlle
 	if was == nil || is != nil && is.Number == was.Number || in.Order != nil || in.Lost {
 		return
 	}
-	if rec := &c.s.k.appOr(c.s).Spec.Recovery; c.lastStart != nil && c.s.w.instant().Since(*c.lastStart) < min(rec.ProvenAfter.Duration, 30*time.Minute) {
-		c.s.fail("incident %d is closed %s after a recovery; its attempts are forgotten", was.Number, c.s.w.instant().Since(*c.lastStart))
+	if rec := &c.s.k.appOr(c.s).Spec.Recovery; c.lastStart != nil && c.s.w.now-c.lastStartAt < min(rec.ProvenAfter.Duration, 30*time.Minute) {
+		c.s.fail("incident %d is closed %s after a recovery; its attempts are forgotten", was.Number, c.s.w.now-c.lastStartAt)
 	}
 	open := false
 	for _, a := range was.Alerts {

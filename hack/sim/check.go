@@ -21,7 +21,8 @@ type checker struct {
 	silent bool // nothing is judged
 
 	// The books.
-	lastStart    *v1alpha1.Instant // of the last automatic recovery
+	lastStart    *v1alpha1.Instant // of the last automatic recovery, by the clocks that evenkeel can read
+	lastStartAt  time.Duration     // and in truth
 	lastCooldown time.Duration     // the cooldown that began with it
 	begunID      string
 	begunAt      v1alpha1.Instant
@@ -375,7 +376,7 @@ func (c *checker) begun(r *v1alpha1.AppStatus) {
 		return
 	}
 	at := rec.StartedAt
-	c.lastStart, c.lastCooldown = &at, cooldownInForce(c.s.k.appOr(c.s), r.Incident)
+	c.lastStart, c.lastStartAt, c.lastCooldown = &at, c.s.w.now, cooldownInForce(c.s.k.appOr(c.s), r.Incident)
 	c.saidAt = c.s.w.now
 }
 
