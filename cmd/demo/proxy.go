@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -92,8 +93,10 @@ func (p *Proxy) Close() {
 func (p *Proxy) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/break/proxy", func(w http.ResponseWriter, _ *http.Request) {
+		text := fmt.Sprintf("the proxy is away for %s\n", outage)
 		w.Header().Set("Connection", "close")
-		fmt.Fprintf(w, "the proxy is away for %s\n", outage)
+		w.Header().Set("Content-Length", strconv.Itoa(len(text))) // so that the answer is whole once it is flushed
+		_, _ = io.WriteString(w, text)
 		_ = http.NewResponseController(w).Flush()
 		p.mu.Lock()
 		defer p.mu.Unlock()

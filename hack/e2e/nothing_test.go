@@ -326,7 +326,7 @@ func testDeploy(w *world) {
 	s := w.supervise(d)
 	site := w.mustSite()
 	t0 := w.fault("deploy", "restart")
-	over := w.eventually(2*time.Minute, "the end of the deploy", func() (string, bool) { return s.summary(), w.deployOver() })
+	over := w.eventually(5*time.Minute, "the end of the deploy", func() (string, bool) { return s.summary(), w.deployOver() })
 	s.waitPasses(4, 30*time.Second)
 	seen, held := map[string]int{}, 0
 	for _, o := range s.trace.since(t0) {
@@ -382,7 +382,7 @@ func testDeployTakesItDown(w *world) {
 	if degraded.Blame != v1alpha1.BlameDeploy {
 		w.Errorf("blamed %s, want Deploy: %s", degraded.Blame, degraded.Message)
 	}
-	over := w.eventually(2*time.Minute, "the end of the deploy", func() (string, bool) { return s.summary(), w.deployOver() })
+	over := w.eventually(5*time.Minute, "the end of the deploy", func() (string, bool) { return s.summary(), w.deployOver() })
 	if did := s.events(t0, v1alpha1.ReasonRecoveryStarted); len(did) > 0 && did[0].Time.Time.Before(over.Add(-time.Second)) {
 		w.Errorf("acted while the deploy was at work: %s", did[0].Message)
 	}

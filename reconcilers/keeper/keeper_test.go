@@ -129,7 +129,10 @@ func TestAProgramMayWriteOverItsEnvironment(t *testing.T) {
 	app := w.app("web", "wiped")
 	w.k.Keep(app)
 	row := w.running(app)
-	t.Cleanup(func() { w.signal(row.Identity, syscall.SIGKILL) })
+	t.Cleanup(func() { // the keeper first, which would bring it back; and no mark tells what it was
+		w.k.Close()
+		w.signal(row.Identity, syscall.SIGKILL)
+	})
 	eventually(t, "it has done so", func() bool {
 		out, _ := os.ReadFile(w.k.Output("web"))
 		return strings.Contains(string(out), "wiped")
