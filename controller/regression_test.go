@@ -422,3 +422,16 @@ func TestAnOperatorsRecoveryClimbsWhilePaused(t *testing.T) {
 		t.Fatalf("recovery %+v", rec)
 	}
 }
+
+// TestAPauseExcusesNoRecoveryThatFailed pins a bug: paused right after a recovery that did not bring the application up, its
+// attempt was not spent, and a fourth one followed.
+func TestAPauseExcusesNoRecoveryThatFailed(t *testing.T) {
+	r := newRig()
+	r.see(0, no, no)
+	r.app.Spec.Paused = true
+	r.recover(v1alpha1.StepFailed)
+	r.see(time.Second, no, no)
+	if r.record.Incident.Spent != 1 {
+		t.Errorf("%d spent, want one", r.record.Incident.Spent)
+	}
+}

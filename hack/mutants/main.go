@@ -5,8 +5,8 @@
 //	go run ./hack/mutants --only controller/decide.go
 //	go run ./hack/mutants --id 17    what it is
 //
-// A mutant dies by the unit tests of its package, by the exhaustive tests and old schedules of hack/sim, or by a few seconds
-// of the simulator, in this order.
+// A mutant dies by the unit tests of its package, by a few seconds of the simulator, or by the exhaustive tests and old
+// schedules of hack/sim, in this order.
 package main
 
 import (
@@ -151,18 +151,17 @@ func build(root, dir, overlay string, cpu int) ([]killer, error) {
 		list = append(list, killer{name: "unit tests", dir: filepath.Join(root, pkg), of: pkg, limit: 2 * time.Minute,
 			argv: []string{program, "-test.failfast", "-test.short"}})
 	}
-	program, err := compile("sim.test", "test", "-c", "./hack/sim")
+	program, err := compile("sim", "build", "./hack/sim")
 	if err != nil {
 		return nil, err
 	}
-	list = append(list, killer{name: "exhaustive tests", dir: filepath.Join(root, "hack/sim"), limit: 4 * time.Minute,
-		argv: []string{program, "-test.failfast", "-test.short", "-test.run", "TestEvery|TestSchedulesThatOnceBroke"}})
-	program, err = compile("sim", "build", "./hack/sim")
-	if err != nil {
+	list = append(list, killer{name: "simulator", dir: root, limit: 10 * time.Minute,
+		argv: []string{program, "--seed", "1", "--cpu", strconv.Itoa(cpu), "--brief"}})
+	if program, err = compile("sim.test", "test", "-c", "./hack/sim"); err != nil {
 		return nil, err
 	}
-	return append(list, killer{name: "simulator", dir: root, limit: 10 * time.Minute,
-		argv: []string{program, "--seed", "1", "--cpu", strconv.Itoa(cpu), "--brief"}}), nil
+	return append(list, killer{name: "exhaustive tests", dir: filepath.Join(root, "hack/sim"), limit: 4 * time.Minute,
+		argv: []string{program, "-test.failfast", "-test.short", "-test.run", "TestEvery|TestSchedulesThatOnceBroke"}}), nil
 }
 
 // notices runs a killer with a mutant active.
@@ -190,6 +189,9 @@ func hunt(mutants []*mutant, killers []killer, workers int) {
 						m.killed = k.name
 						break
 					}
+				}
+				if m.killed == "" {
+					fmt.Printf("mutant %d lives: %s\n", m.id, m.key())
 				}
 			}
 		})

@@ -270,7 +270,7 @@ func (c *checker) mayBegin(before, after *v1alpha1.AppStatus) {
 	if c.failedRow >= int(spec.Recovery.MaxAttempts) && !c.foreignSeen {
 		s.fail("%d recoveries have failed in a row, and another begins", c.failedRow)
 	}
-	if c.lastStart != nil && now.Since(*c.lastStart) < c.lastCooldown {
+	if c.lastStart != nil && now.Since(*c.lastStart) < c.lastCooldown && s.w.now-c.lastStartAt < c.lastCooldown {
 		s.fail("an automatic recovery begins %s after the last one; its cooldown is %s", now.Since(*c.lastStart), c.lastCooldown)
 	}
 	v := after.Verdict

@@ -76,6 +76,11 @@ func TestSchedulesThatOnceBroke(t *testing.T) {
 			{Kind: "database-down", At: 90 * time.Minute, For: 2 * time.Hour},
 			{Kind: "pause-3s", At: 150 * time.Minute},
 		}}},
+		{"a pause after a recovery that had failed excused it, and a fourth one followed", Schedule{Length: 4 * time.Hour, Entries: []Entry{
+			{Kind: "errored", At: 3917200 * time.Millisecond},
+			{Kind: "hang-always", At: 65 * time.Minute, For: time.Hour},
+			{Kind: "pause-until", At: 77 * time.Minute, For: 20 * time.Minute},
+		}}},
 		{"without a local check, the lives before a recovery that worked made a crash loop after it", Schedule{Variant: "inward", Length: 5 * time.Hour, Entries: []Entry{
 			{Kind: "hog", At: 92 * time.Minute, For: 174 * time.Minute},
 			{Kind: "other-spec", At: 92 * time.Minute},

@@ -167,7 +167,7 @@ func (s *Schedule) combine(r *rand.Rand, phase v1alpha1.Phase, targets []string)
 	}
 	at += span(r, time.Hour, 3*time.Hour)
 	s.add(entry(r, "reset", at))
-	s.Length = at + span(r, 2*time.Hour, 16*24*time.Hour)
+	s.Length = at + span(r, 2*time.Hour, 24*24*time.Hour)
 }
 
 // drill kills evenkeel in one recovery after the other, each time one point later: before and after every write, between two
