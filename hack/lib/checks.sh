@@ -68,9 +68,16 @@ check_tour() {
   done
 }
 
-# check_sim [SECONDS]: the simulator for SIM_SECONDS, from a seed of its own that is printed.
+# commit_seed: a seed that goes with the commit, so that the same commit meets the same dice again, and the next one others.
+commit_seed() {
+  local commit
+  commit=$(git -c safe.directory='*' rev-parse --short=7 HEAD 2>/dev/null) || commit=$RANDOM
+  printf '%s\n' "$((16#$commit))"
+}
+
+# check_sim [SECONDS [SEED]]: the simulator for SIM_SECONDS from SIM_SEED, which is printed.
 check_sim() {
-  logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-${1:-30}}" go test -count=1 -v -timeout 60m -run '^TestCampaign$' ./hack/sim
+  logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-${1:-30}}" SIM_SEED="${SIM_SEED:-${2:-$(commit_seed)}}" go test -count=1 -v -timeout 60m -run '^TestCampaign$' ./hack/sim
 }
 
 # check_planted: every planted bug is found by the simulator.
