@@ -124,13 +124,13 @@ spec:
   interval: 300ms               # all times are short, so that there is something to watch
   confirmInterval: 100ms
   checks:
-    local:  {timeout: 500ms}
-    public: {url: {url}, timeout: 500ms}
+    local:  {timeout: 800ms}
+    public: {url: {url}, timeout: 800ms}
     memory: {required: false}   # this is about the site, not about your machine
   recovery:
     cooldown: 2s
-    deadline: 1200ms
-    startupGrace: 1200ms
+    deadline: 2s
+    startupGrace: 2s
     stopTimeout: 1s
     provenAfter: 500ms          # after that attempts are forgotten
     caches: [{cache}]
