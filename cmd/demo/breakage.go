@@ -17,7 +17,8 @@ import (
 type Breakage struct {
 	// Path is what to ask the site for; Means says what happens then.
 	Path, Means string
-	do          func(s *Site, r *http.Request) (string, func())
+	// do breaks it; it gives the answer, and what is to come once that is sent.
+	do func(s *Site, r *http.Request) (string, func())
 }
 
 // Breakages are the ways in which the site breaks itself.
@@ -28,10 +29,12 @@ var breakages = []Breakage{
 		return "it ends now", func() { os.Exit(3) }
 	}},
 	{"/break/hang", "it answers nobody any more", func(s *Site, _ *http.Request) (string, func()) {
-		return "from now on nobody gets an answer", func() { s.set(func() { s.hung = true }) }
+		s.set(func() { s.hung = true })
+		return "from now on nobody gets an answer", func() {}
 	}},
 	{"/break/500", "it answers with errors", func(s *Site, _ *http.Request) (string, func()) {
-		return "from now on everybody gets a 500", func() { s.set(func() { s.broken = true }) }
+		s.set(func() { s.broken = true })
+		return "from now on everybody gets a 500", func() {}
 	}},
 	{"/break/port", "it loses its socket, for a moment: let a stranger take the port", func(s *Site, _ *http.Request) (string, func()) {
 		return "the port is free for a second", func() { s.set(func() { close(s.moved); s.moved = make(chan struct{}) }) }
@@ -56,7 +59,8 @@ var breakages = []Breakage{
 		if err := SetBadRelease(s.dir, true); err != nil {
 			return "the release could not be put into place: " + err.Error(), func() {}
 		}
-		return "it only answers with errors. To go back: rm " + filepath.Join(s.dir, badRelease), func() { s.set(func() { s.broken = true }) }
+		s.set(func() { s.broken = true })
+		return "it only answers with errors. To go back: rm " + filepath.Join(s.dir, badRelease), func() {}
 	}},
 }
 
