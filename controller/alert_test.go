@@ -219,3 +219,89 @@ func TestAVerdictIsJournalledWhenItChanges(t *testing.T) {
 		t.Errorf("well, and the verdict is %+v", r.record.Verdict)
 	}
 }
+
+// TestWhatWasWellIsToldOfAsAFlap, for its own blame, once in a failure; another blame is told as what it is.
+func TestWhatWasWellIsToldOfAsAFlap(t *testing.T) {
+	r := newRig()
+	r.app.Spec.Paused = true
+	r.app.Spec.Recovery.ProvenAfter.Duration = 24 * time.Hour
+	proxy := proxyDown
+	proxy.Certain = true
+	see := func(v v1alpha1.Verdict, local, public metav1.ConditionStatus) {
+		r.judge.verdict = v
+		r.see(time.Minute, local, public)
+	}
+	for _, step := range []struct {
+		when   string
+		v      v1alpha1.Verdict
+		status metav1.ConditionStatus // of local; public does not hold where something is wrong
+		want   string
+	}{
+		{"it crashes", crashed, no, "Degraded/App"},
+		{"it is well", crashed, yes, "Resolved/App"},
+		{"it crashes again", crashed, no, "Flapping/App"},
+		{"still down", crashed, no, ""},
+		{"the proxy fails, too", proxy, no, "Degraded/Proxy"},
+		{"all is well", proxy, yes, "Resolved/App"},
+		{"the proxy again", proxy, no, "Flapping/Proxy"},
+		{"all is well once more", proxy, yes, "Resolved/App"},
+	} {
+		public := no
+		if step.status == yes {
+			public = yes
+		}
+		see(step.v, step.status, public)
+		r.wantTold(t, step.when, step.want)
+	}
+	see(crashed, no, no) // within the hour: nothing is said of it
+	r.wantTold(t, "it crashes within the hour", "")
+	for range 70 {
+		see(crashed, no, no)
+	}
+	if got := r.told(); got != "Flapping/App" {
+		t.Errorf("down for longer than the hour: told %q", got)
+	}
+	for range 60 {
+		see(crashed, no, no)
+	}
+	r.wantTold(t, "down for an hour since then", "Reminder/App")
+	for range 24 * 60 {
+		see(crashed, no, no)
+	}
+	if n := len(r.record.Incident.Alerts); n > 6 {
+		t.Errorf("%d alerts are kept of five kinds", n)
+	}
+}
+
+func TestANewBlameAfterHealthIsNoFlap(t *testing.T) {
+	r := newRig()
+	r.app.Spec.Paused = true
+	proxy := proxyDown
+	proxy.Certain = true
+	for _, step := range []struct {
+		v     v1alpha1.Verdict
+		local metav1.ConditionStatus
+		want  string
+	}{{crashed, no, "Degraded/App"}, {crashed, yes, "Resolved/App"}, {proxy, no, "Degraded/Proxy"}, {crashed, no, "Degraded/App"}} {
+		r.judge.verdict = step.v
+		r.see(time.Minute, step.local, step.local)
+		r.wantTold(t, string(step.v.Blame)+" is "+string(step.local), step.want)
+	}
+	busy := tooEarly
+	busy.Blame = v1alpha1.BlameRuntime
+	r.judge.verdict = busy
+	r.see(time.Minute, no, no)
+	r.wantTold(t, "too early to say", "")
+}
+
+// TestALeadingCheckThatCannotBeAskedIsNotForgotten once it was ten minutes.
+func TestALeadingCheckThatCannotBeAskedIsNotForgotten(t *testing.T) {
+	r := newRig()
+	r.judge.verdict = tooEarly
+	for range 30 {
+		r.see(time.Minute, maybe, yes)
+	}
+	if u := r.record.Unknown; len(u) != 1 || r.now.Since(u[0].Since) != 29*time.Minute {
+		t.Errorf("%+v", u)
+	}
+}

@@ -153,6 +153,19 @@ func TestAHoldThatIsOverIsLetGo(t *testing.T) {
 	}
 }
 
+// TestFailedIsRestoredAtTheEdge of what has to be proven.
+func TestFailedIsRestoredAtTheEdge(t *testing.T) {
+	for _, short := range []time.Duration{0, 1} {
+		c := &pass.Case{App: newApp(), Now: at(time.Hour), Recent: []v1alpha1.Observation{seen(at(time.Hour), yes, yes)}}
+		c.App.Spec.Recovery.LeaveFailed = v1alpha1.LeaveFailedWhenHealthy
+		proven := metav1.Duration{Duration: c.App.Spec.Recovery.ProvenAfter.Duration - short}
+		c.Record = v1alpha1.AppStatus{Phase: v1alpha1.PhaseFailed, Incident: &v1alpha1.Incident{Spent: 3, Proven: proven}}
+		if d := Decide(&fakeJudge{}, c, &v1alpha1.Verdict{}); (d.Event == "Restore") != (short == 0) {
+			t.Errorf("%s are proven: event %q", proven.Duration, d.Event)
+		}
+	}
+}
+
 // TestOnlyRequiredChecksConfirm what is not the application's own fault.
 func TestOnlyRequiredChecksConfirm(t *testing.T) {
 	for _, required := range []bool{true, false} {

@@ -217,6 +217,7 @@ func (s *stepper) tellDegraded(v *v1alpha1.Verdict) {
 		if s.tellAtFloorRate(string(v1alpha1.AlertFlapping)+key, v1alpha1.AlertFlapping, v, "failing again, after it had been well: "+v.Message) {
 			i.ResolvedAt = nil
 			s.markSent(key)
+			s.markSent(keyReminder) // its hour begins with the alert
 		}
 	case !s.sent(key):
 		i.ResolvedAt = nil

@@ -142,6 +142,8 @@ func TestAHoldEndsAtItsLimit(t *testing.T) {
 		return Decide(&fakeJudge{verdict: v}, c, &v)
 	}
 	other, spent := &v1alpha1.Hold{Rule: "other", Since: at(0)}, &v1alpha1.Hold{Rule: "other", Since: at(0), LimitSpent: true}
+	noBuild := downAndHeld
+	noBuild.ActAtLimit = false
 	operator := downAndHeld
 	operator.Blame = v1alpha1.BlameOperator
 	later := at(10 * time.Minute)
@@ -165,6 +167,7 @@ func TestAHoldEndsAtItsLimit(t *testing.T) {
 		{"it has answered under the other", later, downAndHeld, other, yes, yes, "", later, 40 * time.Minute},
 		{"it does not answer any more", later, downAndHeld, &v1alpha1.Hold{Rule: "held", Since: at(0)}, yes, no, "", later, 40 * time.Minute},
 		{"an operator has his own time", later, operator, other, no, no, "", later, 40 * time.Minute},
+		{"a limit at which nothing is tried", later, noBuild, nil, no, no, "", later, 0},
 		{"without a limit", later, proxyDown, nil, no, no, "", later, 0},
 	} {
 		d := decide(tc.now, tc.v, tc.old, tc.before, tc.local)

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,5 +248,51 @@ func TestWhatElseDoesNotHoldIsNamed(t *testing.T) {
 	v := Diagnose(twice(w))
 	if v.Rule != "anything-else" || !strings.Contains(v.Message, "workers: workers says so") || strings.Contains(v.Message, "local") || strings.Contains(v.Message, "build") {
 		t.Errorf("%s: %s", v.Rule, v.Message)
+	}
+}
+
+// TestWhoeverRestartsItOftenMakesNoCrashLoop: three lives that answered, and the one that runs is believed.
+func TestWhoeverRestartsItOftenMakesNoCrashLoop(t *testing.T) {
+	c := &pass.Case{App: app(), Now: instant(time.Minute)}
+	for n, life := range []string{"1:1", "2:2", "3:3"} {
+		w := well()
+		w.process.Life, w.status["public"] = life, no
+		w.public = facts.Public{HTTP: facts.HTTP{Class: facts.DNS}, Proven: true}
+		c.Recent = append(c.Recent, w.observation(instant(time.Duration(n)*20*time.Second)))
+	}
+	if v := Diagnose(c); v.Rule != "dns" {
+		t.Errorf("rule %s, want dns", v.Rule)
+	}
+}
+
+// TestWithoutAPortCheckACrashLoopIsSeenAllTheSame: who is not asked about holds no port.
+func TestWithoutAPortCheckACrashLoopIsSeenAllTheSame(t *testing.T) {
+	w := well()
+	w.gone(runtime.Waiting)
+	w.process.Crashes = crashExits
+	c := twice(w)
+	for n := range c.Recent {
+		c.Recent[n].Results = slices.DeleteFunc(c.Recent[n].Results, func(r v1alpha1.CheckResult) bool { return r.Check == v1alpha1.CheckPort })
+	}
+	if v := Diagnose(c); v.Rule != "crash-loop" {
+		t.Errorf("rule %s, want crash-loop", v.Rule)
+	}
+}
+
+// TestAManagerThatNeverHadItWasTheWrongOneToAsk: no PM2 runs, something answers, and nothing was ever learned of a row.
+func TestAManagerThatNeverHadItWasTheWrongOneToAsk(t *testing.T) {
+	for _, marks := range [][]string{nil, {"m1"}} {
+		w := well()
+		w.process = facts.Process{Runtime: "pm2", Home: "/home/deploy/.pm2", State: string(runtime.Missing)}
+		w.status["process"] = no
+		c := lasting(w, time.Minute)
+		c.Record.Learned = &v1alpha1.Learned{Marks: marks}
+		v := Diagnose(c)
+		if elsewhere := v.Rule == "answers-elsewhere"; !elsewhere {
+			t.Errorf("marks %v: rule %s", marks, v.Rule)
+		}
+		if got := look(c).runElsewhere(); got != (marks == nil) {
+			t.Errorf("marks %v: run elsewhere %v", marks, got)
+		}
 	}
 }
