@@ -65,6 +65,7 @@ func (m *machine) Diagnose(c *pass.Case) v1alpha1.Verdict {
 }
 
 func (m *machine) Learn(*pass.Case) v1alpha1.Learned { return v1alpha1.Learned{} }
+func (m *machine) Warn(*pass.Case) []pass.Warning    { return nil }
 
 func (m *machine) Plan(_ *pass.Case, _ *v1alpha1.Verdict, failed *v1alpha1.Recovery) (pass.Plan, bool) {
 	return pass.Plan{Name: "Plain", Steps: []string{"stop", "start", "verify"}}, failed == nil

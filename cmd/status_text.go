@@ -285,6 +285,11 @@ func worries(v *view, now v1alpha1.Instant, s style) string {
 			}
 		}
 	}
+	for n := range v.Status.Warnings {
+		if w := &v.Status.Warnings[n]; w.EndedAt == nil {
+			line(plain(strings.Join(append([]string{w.Message}, w.Next...), "; ")))
+		}
+	}
 	for _, u := range v.Status.Unknown {
 		if d := now.Since(u.Since); d >= time.Minute {
 			line(fmt.Sprintf("the check %q could not be asked for %s", u.Check, human(d)))

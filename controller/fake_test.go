@@ -11,7 +11,12 @@ import (
 
 // fakeJudge is a domain with two checks and the plans stop-start-verify and stop-wipe-start-verify. Its verdict is what a
 // test says.
-type fakeJudge struct{ verdict v1alpha1.Verdict }
+type fakeJudge struct {
+	verdict  v1alpha1.Verdict
+	warnings []pass.Warning
+}
+
+func (j *fakeJudge) Warn(*pass.Case) []pass.Warning { return j.warnings }
 
 func (j *fakeJudge) Checks(app *v1alpha1.App) []pass.Check {
 	return []pass.Check{{Name: "local", Interval: app.Spec.Interval.Duration}, {Name: "public", Interval: app.Spec.Interval.Duration}}

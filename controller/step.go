@@ -124,6 +124,7 @@ func (s *stepper) observed() {
 	if s.r.Demand != nil { // it waits for its turn
 		s.r.Blocked = turnBlocks()
 	}
+	s.noteWarnings(s.judge.Warn(&s.c))
 	s.alert(&v) // first: what closes the incident must not swallow the word that it is over
 	s.prove(&v)
 }
@@ -315,6 +316,11 @@ func rebase(r *v1alpha1.AppStatus, now v1alpha1.Instant) {
 	}
 	for n := range r.Unknown {
 		re(&r.Unknown[n].Since)
+	}
+	for n := range r.Warnings {
+		re(&r.Warnings[n].Since)
+		re(&r.Warnings[n].ToldAt)
+		re(r.Warnings[n].EndedAt)
 	}
 	re(r.WellSince)
 	re(r.NotWellSince)

@@ -34,6 +34,9 @@ func (Judge) Checks(app *v1alpha1.App) []pass.Check {
 // Diagnose says who is to blame.
 func (Judge) Diagnose(c *pass.Case) v1alpha1.Verdict { return verdict.Diagnose(c) }
 
+// Warn says what is well now and will not stay so.
+func (Judge) Warn(c *pass.Case) []pass.Warning { return verdict.Warn(c) }
+
 // Plan gives the plan for a verdict; after a plain plan that did not bring the application up, the clean one, whoever asked
 // for the recovery.
 func (Judge) Plan(_ *pass.Case, v *v1alpha1.Verdict, failed *v1alpha1.Recovery) (pass.Plan, bool) {

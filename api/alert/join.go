@@ -94,7 +94,8 @@ func (w *waiting) holds(app string) bool {
 // shared tells whether an alert is about something that other Apps of this machine have too.
 func shared(a *v1alpha1.Alert) bool {
 	switch a.Kind {
-	case v1alpha1.AlertDegraded, v1alpha1.AlertResolved, v1alpha1.AlertReminder, v1alpha1.AlertFlapping:
+	case v1alpha1.AlertDegraded, v1alpha1.AlertResolved, v1alpha1.AlertReminder, v1alpha1.AlertFlapping,
+		v1alpha1.AlertWarning, v1alpha1.AlertWarningOver:
 	default:
 		return false
 	}

@@ -38,6 +38,8 @@ const (
 	ReasonStateNotWritten  = "StateNotPersisted"
 	ReasonStarted          = "SupervisionStarted"
 	ReasonStopped          = "SupervisionStopped"
+	ReasonWarning          = "Warning"
+	ReasonWarningOver      = "WarningOver"
 )
 
 // Event is one line of the journal, with what a Kubernetes Event needs.
@@ -89,6 +91,11 @@ const (
 	AlertStateNotPersisted AlertKind = "StateNotPersisted"
 	// AlertUnknown: a required check could not be asked for long.
 	AlertUnknown AlertKind = "Unknown"
+	// AlertWarning: something is well now and will not stay so, such as a certificate that soon expires. It is told again once
+	// a day.
+	AlertWarning AlertKind = "Warning"
+	// AlertWarningOver: what was warned of is over.
+	AlertWarningOver AlertKind = "WarningOver"
 )
 
 // Alert is what the sinks are given.

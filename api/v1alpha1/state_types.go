@@ -68,6 +68,11 @@ type AppStatus struct {
 	// Unknown lists the required checks that could not be asked at the last looks, and since when.
 	// +listType=atomic
 	Unknown []UnknownCheck `json:"unknown,omitempty"`
+	// Warnings are what is well now and will not stay so, and what of it was told. One that has ended is kept for a day from
+	// when it was last told, so that what comes and goes is not told each time.
+	// +listType=map
+	// +listMapKey=reason
+	Warnings []Warning `json:"warnings,omitempty"`
 	// Demand is an operator's order to recover that waits for the next look.
 	Demand *Demand `json:"demand,omitempty"`
 	// StoodDown says that an operator ordered the phase Failed. During a recovery it takes effect when the application has
@@ -85,6 +90,24 @@ type AppStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Warning is something that is well now and will not stay so.
+type Warning struct {
+	// Reason is one CamelCase word, and tells warnings apart; Blame says whose it is.
+	Reason string `json:"reason"`
+	Blame  Blame  `json:"blame,omitempty"`
+	// Message is a sentence; Next says where to look and what to do.
+	Message string `json:"message"`
+	// +listType=atomic
+	Next []string `json:"next,omitempty"`
+	// Since is when it was first seen; ToldAt when it was last told.
+	Since  Instant `json:"since"`
+	ToldAt Instant `json:"toldAt"`
+	// Told says that its present stretch was told, so that its end is to be told too.
+	Told bool `json:"told,omitempty"`
+	// EndedAt is when it was over; absent while it stands.
+	EndedAt *Instant `json:"endedAt,omitempty"`
 }
 
 // Incident is the time from the first confirmed failure until health is proven again.

@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
@@ -86,12 +88,28 @@ type StepResult struct {
 	Took    time.Duration
 }
 
+// Warning is what the domain has to say of one thing that may be well now and not stay so.
+type Warning struct {
+	// Reason is one CamelCase word, and tells warnings apart; Blame says whose it is.
+	Reason string
+	Blame  v1alpha1.Blame
+	// Status is True where there is something to warn of, False where there is not, and Unknown where that could not be told:
+	// then what was known stays.
+	Status metav1.ConditionStatus
+	// Message is a sentence; Next says where to look and what to do.
+	Message string
+	Next    []string
+}
+
 // Judge is the pure half of the domain: no I/O, no clock, no randomness, no memory.
 type Judge interface {
 	// Checks lists the checks of an App.
 	Checks(app *v1alpha1.App) []Check
 	// Diagnose says who is to blame. It is total: there is a verdict for every case.
 	Diagnose(c *Case) v1alpha1.Verdict
+	// Warn says of each thing that may be well now and not stay so, how it stands. A warning is told; it is no failure, opens
+	// no incident and holds nothing.
+	Warn(c *Case) []Warning
 	// Learn gives what is to be remembered after the newest observation.
 	Learn(c *Case) v1alpha1.Learned
 	// Plan is what to do for a verdict. failed is nil at the beginning of a recovery; afterwards it is the run whose plan did

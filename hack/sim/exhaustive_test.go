@@ -22,6 +22,7 @@ func (tinyJudge) Checks(app *v1alpha1.App) []pass.Check {
 }
 func (j tinyJudge) Diagnose(*pass.Case) v1alpha1.Verdict { return j.verdict }
 func (tinyJudge) Learn(*pass.Case) v1alpha1.Learned      { return v1alpha1.Learned{} }
+func (tinyJudge) Warn(*pass.Case) []pass.Warning         { return nil }
 func (tinyJudge) Plan(_ *pass.Case, _ *v1alpha1.Verdict, failed *v1alpha1.Recovery) (pass.Plan, bool) {
 	return pass.Plan{Name: "Plain", Steps: []string{"stop", "start", "verify"}}, failed == nil
 }
