@@ -43,6 +43,7 @@ type finder struct {
 	source  []byte
 	set     *token.FileSet
 	fn      string
+	value   string // the package's variable that is being declared
 	next    int
 	edits   []edit
 	mutants []*mutant
@@ -112,6 +113,10 @@ func (f *finder) visit(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.GenDecl:
 		return f.declaration(n)
+	case *ast.ValueSpec:
+		if f.fn == "(package)" {
+			f.value = n.Names[0].Name
+		}
 	case *ast.IfStmt:
 		f.negate(n.Cond)
 	case *ast.ForStmt:
@@ -146,6 +151,12 @@ func (f *finder) visit(n ast.Node) bool {
 			switch name.Name {
 			case "Limit", "Look", "Remedy", "Blame", "Plan":
 				f.wrap(n.Value, "mutantZero", f.add(n, "without "+f.text(n)))
+			case "When": // each condition of a rule; without it, it always holds
+				if list, ok := n.Value.(*ast.CompositeLit); ok {
+					for _, e := range list.Elts {
+						f.wrap(e, "mutantZero", f.add(e, "without the condition "+f.text(e)+" of "+f.value))
+					}
+				}
 			}
 		}
 	}

@@ -27,8 +27,11 @@ import (
 
 // targets are the files that are changed.
 var targets = []string{
-	"reconcilers/judge.go", "reconcilers/verdict/verdict.go", "reconcilers/verdict/rules.go", "reconcilers/verdict/view.go",
-	"reconcilers/verdict/words.go", "controller/decide.go", "controller/incident.go", "state/machine/machine.go",
+	"reconcilers/judge.go", "reconcilers/verdict/verdict.go", "reconcilers/verdict/condition.go", "reconcilers/verdict/rules_app.go",
+	"reconcilers/verdict/rules_database.go", "reconcilers/verdict/rules_deploy.go", "reconcilers/verdict/rules_memory.go",
+	"reconcilers/verdict/rules_port.go", "reconcilers/verdict/rules_rest.go", "reconcilers/verdict/rules_runtime.go",
+	"reconcilers/verdict/rules_way.go", "reconcilers/verdict/view.go", "reconcilers/verdict/words.go", "controller/decide.go",
+	"controller/incident.go", "state/machine/machine.go",
 }
 
 const reasons = "docs/mutants.md"

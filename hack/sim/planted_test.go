@@ -22,7 +22,7 @@ var plants = []plant{
 		"\tif left := c.Record.Cooldown.Left(c.Now); left > 0 {\n\t\td.Blocked = cooldownBlocks(c)\n\t\treturn d\n\t}\n\tswitch", "\tswitch"},
 	{"a power cut loses what was written", "state/store.go", "\tif err != nil {\n\t\treturn err\n\t}\n\treturn s.fs.SyncDir(s.dir)\n}\n\n// putPlainly",
 		"\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}\n\n// putPlainly"},
-	{"the application is restarted for its proxy", "reconcilers/verdict/rules.go",
+	{"the application is restarted for its proxy", "reconcilers/verdict/rules_way.go",
 		`Reason: "ProxyFails", Remedy: v1alpha1.RemedyHold`, `Reason: "ProxyFails", Remedy: v1alpha1.RemedyRecover`},
 	{"attempts are not spent", "controller/incident.go", "\ti.Spent++\n", ""},
 	{"one attempt too many", "controller/decide.go", "c.Record.Incident.Spent >= c.App", "c.Record.Incident.Spent > c.App"},
@@ -46,10 +46,10 @@ var plants = []plant{
 	{"a stale save is taken for an order", "state/document.go", "case phase == observed:", "case false:"},
 	{"an order that was just saved is written over", "state/store.go",
 		"\t\treturn found, false, nil\n\t}\n\treturn found, false, ErrEdited\n", "\t\treturn found, false, nil\n\t}\n\treturn found, false, nil\n"},
-	{"an operator's own stop is not respected", "reconcilers/verdict/rules.go", "v.stopped() && v.unmoved() >= settleTime", "false && v.unmoved() >= settleTime"},
-	{"a deploy holds nothing", "reconcilers/verdict/rules.go", `+ what, what != ""`, `+ what, false`},
-	{"two lives make a crash loop", "reconcilers/verdict/rules.go", "crashLives = 3", "crashLives = 1"},
-	{"low memory is always the application's fault", "reconcilers/verdict/rules.go", "known && v.grewByWhatIsMissing(grown)", "known || true"},
+	{"an operator's own stop is not respected", "reconcilers/verdict/rules_runtime.go", "When: []condition{stoppedByHand, settled}", "When: []condition{stoppedByHand, settled, not(settled)}"},
+	{"a deploy holds nothing", "reconcilers/verdict/rules_deploy.go", "When: []condition{deployAtWork}", "When: []condition{deployAtWork, not(deployAtWork)}"},
+	{"two lives make a crash loop", "reconcilers/verdict/verdict.go", "crashLives = 3", "crashLives = 1"},
+	{"low memory is always the application's fault", "reconcilers/verdict/rules_memory.go", "known && v.grewByWhatIsMissing(grown)", "known || grown < 1<<62"},
 	{"the caches are never cleared", "reconcilers/judge.go", "case failed.Plan == verdict.PlanPlain &&", "case false &&"},
 }
 

@@ -65,6 +65,15 @@ func (v *view) sign(s facts.Sign) bool {
 // state is the process manager's word for the application.
 func (v *view) state() runtime.State { return runtime.State(v.process.State) }
 
+// notRunning says that the process manager was asked, and that no process of the application runs.
+func notRunning(v *view) bool {
+	switch v.state() {
+	case runtime.Stopped, runtime.Errored, runtime.Missing:
+		return v.asked && !v.running
+	}
+	return false
+}
+
 // stopped says that the application does not run because somebody had it stopped, or has ended its process manager, and it
 // was not evenkeel. However it had crashed before: he knows. A process manager that cannot be brought back is another thing.
 func (v *view) stopped() bool {

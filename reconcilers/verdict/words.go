@@ -94,18 +94,6 @@ func (v *view) answeredLives() int {
 	return len(seen)
 }
 
-// blameWhoCouldNotBeAsked blames the process manager where it was its answer that lacked, and not this machine.
-func blameWhoCouldNotBeAsked(v *view, out *v1alpha1.Verdict) {
-	if !v.asked || v.lead.Check == v1alpha1.CheckProcess {
-		out.Blame = v1alpha1.BlameRuntime
-	}
-}
-
-// memoryOnly says that memory is low while the application answers.
-func (v *view) memoryOnly() bool {
-	return v.is(v1alpha1.CheckMemory, metav1.ConditionFalse) && v.lead.Status == metav1.ConditionTrue
-}
-
 // grewByWhatIsMissing says that the application's own growth explains why memory is low. Once it was low, what is missing
 // is what lacks for that to be over. Memory that stalls although enough is available is explained only by one that has
 // outgrown everybody else.
@@ -146,13 +134,15 @@ func (v *view) memoryTried() bool {
 	return i != nil && slices.ContainsFunc(i.Attempts, func(a v1alpha1.Attempt) bool { return a.Reason == "AppGrew" })
 }
 
-// publicOnly says that the public check fails, with that class if one is given, while the application answers.
-func (v *view) publicOnly(class facts.Class) (string, bool) {
-	if !v.is(v1alpha1.CheckPublic, metav1.ConditionFalse) || v.lead.Status != metav1.ConditionTrue {
-		return "", false
-	}
-	return "the application answers on this machine, but " + v.public.URL + " does not: " + v.message(v1alpha1.CheckPublic),
-		class == "" || v.public.Class == class
+// publicFails says that the public URL fails while the application answers.
+func (v *view) publicFails() string {
+	return "the application answers on this machine, but " + v.public.URL + " does not: " + v.message(v1alpha1.CheckPublic)
+}
+
+// proxyFails says that the proxy on this machine was asked, and did not answer as the public URL should.
+func (v *view) proxyFails() bool {
+	p := v.public.Proxy
+	return p != nil && p.Class != facts.NotAsked && (p.Class != facts.Answered || !expected(v.c.App, p.Status))
 }
 
 func expected(app *v1alpha1.App, status int) bool {

@@ -1,0 +1,130 @@
+package verdict
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// The application's own process: it comes and goes, is gone, starts, hangs or answers with errors.
+
+var (
+	comesAndGoes = condition{
+		yes: "it comes and goes without one good answer", no: "it has not come and gone often enough for a crash loop",
+		holds: (*view).crashLoop,
+		seen: func(v *view) string {
+			return fmt.Sprintf("%d lives, %d unplanned exits in ten minutes", v.lives(), v.process.Crashes)
+		},
+	}
+	comesToNothing = condition{
+		yes: "it does not come up", no: "it is not known that it does not come up",
+		holds: func(v *view) bool { return notRunning(v) && v.unmoved() >= v.settle() || v.crashLoop() },
+	}
+	comesAndGoesAnswering = condition{
+		yes: "three lives that answered have come and gone", no: "fewer than three lives that answered have come and gone",
+		holds: func(v *view) bool { return v.answeredLives() >= crashLives },
+	}
+	young = condition{
+		yes:   "its process is not believed yet, since so many before it have come and gone",
+		no:    "there were no five unplanned exits within ten minutes before its process",
+		holds: (*view).young,
+	}
+	leadWaitsForStart = condition{
+		yes: "its process is young and has not answered yet", no: "its process is not young, or has answered",
+		holds: func(v *view) bool { return v.lead.Status == metav1.ConditionUnknown && v.lead.Reason == "Starting" },
+	}
+	localTimesOut = localEnds(facts.Timeout, "no answer comes in time", "it does not time out")
+	localAnswers  = localEnds(facts.Answered, "it answers, be it with an error", "it gives no answer at all")
+)
+
+var ruleCacheSignature = Rule{
+	Name: "cache-signature", Sees: "it comes and goes without an answer, and its log names one of the cache folders",
+	Blame: v1alpha1.BlameCache, Reason: "CacheSignature", Remedy: v1alpha1.RemedyRecover, Plan: PlanClean, Own: true, Certain: true,
+	Next: []string{"see the log: {errors}"},
+	When: []condition{
+		logNames(facts.SignCache, "one of the cache folders"), managerAsked, not(answers), comesToNothing, not(stoppedByHand),
+	},
+	says: func(*view) string { return "the application does not come up, and its log names its cache" },
+}
+
+var ruleCrashLoop = Rule{
+	Name: "crash-loop", Sees: "three lives without one good answer, or five unplanned exits within ten minutes",
+	Blame: v1alpha1.BlameApp, Reason: "CrashLoop", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
+	Next: []string{"see why it dies: {errors}"},
+	When: []condition{
+		comesAndGoes, managerAsked, not(answers), not(stateIs("given up", runtime.Errored)), not(stoppedByHand),
+	},
+	says: func(v *view) string {
+		return fmt.Sprintf("the application comes and goes: %d lives without a good answer, %d unplanned exits in ten minutes",
+			v.lives(), v.process.Crashes)
+	},
+}
+
+var ruleCrashLoopAnswering = Rule{
+	Name: "crash-loop-answering", Sees: "it answers in between: three lives that answered have come and gone, with five unplanned exits within ten minutes",
+	Blame: v1alpha1.BlameApp, Reason: "CrashLoop", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
+	Next: []string{"see why it dies: {errors}"},
+	When: []condition{young, answers, comesAndGoesAnswering},
+	says: func(v *view) string {
+		return fmt.Sprintf("the application comes and goes, though it answers in between: %d unplanned exits in ten minutes", v.process.Crashes)
+	},
+}
+
+var ruleOutlivesItsCrashes = Rule{
+	Name: "outlives-its-crashes", Sees: "it answers again after five unplanned exits within ten minutes, and has not lived for much longer than they did",
+	Blame: v1alpha1.BlameApp, Reason: "CrashLoop", Remedy: v1alpha1.RemedyWait, Look: time.Minute,
+	When: []condition{young, answers},
+	says: func(v *view) string {
+		return "it answers; whether it stays has to be seen: " + v.message(v1alpha1.CheckProcess)
+	},
+}
+
+var ruleProcessGone = Rule{
+	Name: "process-gone", Sees: "the process is gone, and the runtime has not brought it back within two seconds (under exec: and will not)",
+	Blame: v1alpha1.BlameApp, Reason: "ProcessGone", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
+	Next: []string{"see why it died: {errors}"},
+	When: []condition{noProcess, settled},
+	says: func(v *view) string { return "the application does not run: " + v.message(v1alpha1.CheckProcess) },
+}
+
+var ruleProcessGoing = Rule{
+	Name: "process-going", Sees: "the process is gone since a moment ago; the runtime may be bringing it back",
+	Blame: v1alpha1.BlameApp, Reason: "ProcessGoing", Remedy: v1alpha1.RemedyWait, Look: settleTime,
+	When: []condition{noProcess},
+	says: func(v *view) string {
+		return "the process is gone since a moment ago: " + v.message(v1alpha1.CheckProcess)
+	},
+}
+
+var ruleStarting = Rule{
+	Name: "starting", Sees: "a young process has not given its first good answer yet",
+	Blame: v1alpha1.BlameApp, Reason: "Starting", Remedy: v1alpha1.RemedyWait,
+	When: []condition{leadWaitsForStart, running},
+	says: func(v *view) string {
+		return fmt.Sprintf("the application is starting; its process is %s old", v.process.Age.Round(100*time.Millisecond))
+	},
+}
+
+var ruleHung = Rule{
+	Name: "hung", Sees: "the process runs and the port is open, and no answer comes in time",
+	Blame: v1alpha1.BlameApp, Reason: "Hung", Remedy: v1alpha1.RemedyRecover, Own: true,
+	Next:   []string{"see the log: {log}"},
+	When:   []condition{fails(v1alpha1.CheckLocal), localTimesOut, running},
+	says:   func(v *view) string { return "the application does not answer: " + v.message(v1alpha1.CheckLocal) },
+	adjust: func(_ *view, out *v1alpha1.Verdict) { out.Hung = true },
+}
+
+var ruleServerError = Rule{
+	Name: "server-error", Sees: "the application answers with an error of its own (5xx, or a status that is not expected)",
+	Blame: v1alpha1.BlameApp, Reason: "ServerError", Remedy: v1alpha1.RemedyRecover, Own: true,
+	Next: []string{"see the log: {errors}"},
+	When: []condition{fails(v1alpha1.CheckLocal), localAnswers},
+	says: func(v *view) string {
+		return "the application answers with an error: " + v.message(v1alpha1.CheckLocal)
+	},
+}

@@ -1,0 +1,55 @@
+package verdict
+
+import (
+	"fmt"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+)
+
+// Who listens on the application's port.
+
+var (
+	strangerListens = listenedBy(facts.Stranger, "a stranger listens on its port", "no stranger listens on its port")
+	orphanListens   = listenedBy(facts.OurOrphan, "an orphan of its own listens on its port", "no orphan of its own listens on its port")
+	oursListens     = listenedBy(facts.Ours, "the application itself listens on its port", "the application itself does not listen on its port")
+	noListener      = condition{
+		yes: "nobody listens on its port", no: "somebody listens on its port",
+		holds: func(v *view) bool { return len(v.port.Listeners) == 0 },
+	}
+)
+
+var ruleStrangerOnPort = Rule{
+	Name: "stranger-on-port", Sees: "a process that is not the application's listens on its port",
+	Blame: v1alpha1.BlamePort, Reason: "StrangerOnPort", Remedy: v1alpha1.RemedyHold,
+	AtLimit: "no limit: it heals by itself when the stranger leaves; the alert is repeated every hour",
+	Next:    []string{"see who it is: ss -ltnp 'sport = :{port}'", "stop that program, or give one of the two another port"},
+	When:    []condition{strangerListens, not(oursListens), not(runElsewhere)},
+	says: func(v *view) string {
+		l, _ := v.port.By(facts.Stranger)
+		return fmt.Sprintf("port %d is held by another program: %s", v.port.Port, describe(l))
+	},
+}
+
+// Who is the runtime's own is known only where the runtime was asked; where it is gone, nobody is. But what could not be
+// replaced is left to serve.
+var ruleOrphanOnPort = Rule{
+	Name: "orphan-on-port", Sees: "an earlier process of the application, no longer its runtime's, listens on its port",
+	Blame: v1alpha1.BlamePort, Reason: "OrphanOnPort", Remedy: v1alpha1.RemedyRecover, Own: true,
+	Next: []string{"see who it is: ss -ltnp 'sport = :{port}'"},
+	When: []condition{orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost)},
+	says: func(v *view) string {
+		l, _ := v.port.By(facts.OurOrphan)
+		return fmt.Sprintf("port %d is held by an orphan of the application itself: %s", v.port.Port, describe(l))
+	},
+}
+
+var ruleNotListening = Rule{
+	Name: "not-listening", Sees: "the process runs, and nobody listens on its port",
+	Blame: v1alpha1.BlameApp, Reason: "NotListening", Remedy: v1alpha1.RemedyRecover, Own: true,
+	Next: []string{"see the log: {log}", "does the application really use port {port}?"},
+	When: []condition{fails(v1alpha1.CheckPort), noListener, running, not(answers)},
+	says: func(v *view) string {
+		return fmt.Sprintf("the application's process runs, but nobody listens on port %d", v.port.Port)
+	},
+}

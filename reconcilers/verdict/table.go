@@ -1,0 +1,61 @@
+package verdict
+
+// rules is the table: the one place in which the order stands. Each rule is in the file of its layer. The first one whose
+// conditions all hold gives the verdict.
+var rules = []Rule{
+	ruleHealthy,
+
+	// What stands against every action: somebody is at work in the folder, or has the port.
+	ruleDeployAtWork,
+	ruleStrangerOnPort,
+
+	// The process manager, and who runs the application instead of it.
+	ruleRuntimeGoing,
+	ruleOrphanOnPort,
+	ruleAnswersElsewhere,
+	ruleBuildMissing,
+	ruleOperatorStop,
+	ruleRuntimeGone,
+	ruleRuntimeLost,
+
+	// It comes and goes.
+	ruleCacheSignature,
+	ruleCrashLoop,
+	ruleCrashLoopAnswering,
+	ruleOutlivesItsCrashes,
+	ruleRuntimeBusy,
+
+	// It does not run.
+	ruleNotListed,
+	ruleProcessGone,
+	ruleProcessGoing,
+
+	// It runs and does not answer, or answers with errors.
+	ruleStarting,
+	ruleNotListening,
+	ruleCannotSee,
+	ruleDatabaseConfiguration,
+	ruleHung,
+	ruleDatabaseDown,
+	ruleServerError,
+
+	// Nobody could ask.
+	ruleLeadUnknownLong,
+	ruleLeadUnknown,
+
+	// It answers, and something around it does not hold.
+	ruleMemoryLowBriefly,
+	ruleMemoryAppGrew,
+	ruleMemoryHog,
+	ruleCertificate,
+	ruleDNS,
+	ruleProxy,
+	ruleNetwork,
+
+	// Whatever is left. The last one needs nothing, so that there always is a verdict.
+	ruleLocalFails,
+	ruleAnythingElse,
+}
+
+// Rules is the table, in order.
+func Rules() []Rule { return append([]Rule(nil), rules...) }
