@@ -49,7 +49,7 @@ var ruleMemoryAppGrew = Rule{
 	Name: "memory-app-grew", Sees: "available memory is low, and the application's own processes have grown by what is missing",
 	Blame: v1alpha1.BlameMemory, Reason: "AppGrew", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
 	Next: []string{"see who uses it: ps -eo pid,user,rss,comm --sort=-rss | head", "a leak? see the application's log: {log}"},
-	When: []condition{fails(v1alpha1.CheckMemory), answers, not(memoryTried), appGrew},
+	When: []condition{fails(v1alpha1.CheckMemory), answers, not(memoryTried), appGrew, managerAsked},
 	says: func(v *view) string {
 		if v.restartsAlways() {
 			return v.message(v1alpha1.CheckMemory)
@@ -67,8 +67,11 @@ var ruleMemoryHog = Rule{
 	When:    []condition{fails(v1alpha1.CheckMemory), answers},
 	says: func(v *view) string {
 		hog := ""
+		if grown, known := v.grown(); known && !v.asked && v.grewByWhatIsMissing(grown) {
+			hog = "; the application has grown by " + mib(grown) + ", but " + v.manager() + " could not be asked"
+		}
 		if v.memory.HogPID != 0 {
-			hog = fmt.Sprintf("; the largest other process is %s (pid %d) with %s", v.memory.HogName, v.memory.HogPID, mib(v.memory.HogBytes))
+			hog += fmt.Sprintf("; the largest other process is %s (pid %d) with %s", v.memory.HogName, v.memory.HogPID, mib(v.memory.HogBytes))
 		}
 		return v.message(v1alpha1.CheckMemory) + hog
 	},

@@ -48,7 +48,7 @@ var ruleNotListening = Rule{
 	Name: "not-listening", Sees: "the process runs, and nobody listens on its port",
 	Blame: v1alpha1.BlameApp, Reason: "NotListening", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see the log: {log}", "does the application really use port {port}?"},
-	When: []condition{fails(v1alpha1.CheckPort), noListener, running, not(answers)},
+	When: []condition{fails(v1alpha1.CheckPort), noListener, running, not(answers), not(localAnswers)},
 	says: func(v *view) string {
 		return fmt.Sprintf("the application's process runs, but nobody listens on port %d", v.port.Port)
 	},

@@ -40,6 +40,11 @@ var (
 		no:    "the process manager that was asked knows the application, or nothing answers",
 		holds: (*view).runElsewhere,
 	}
+	// A restart passes through what a stop looks like; so a stop that is younger is none yet.
+	stopStands = condition{
+		yes: "somebody had it stopped, and it stays so", no: "nobody is known to have had it stopped, or only since a moment ago",
+		holds: func(v *view) bool { return v.stopped() && v.unmoved() >= v.settle() },
+	}
 	managerBusy         = stateIs("stopping, starting or about to restart it", runtime.Stopping, runtime.Starting, runtime.Waiting)
 	managerWithinBounds = condition{
 		yes: "it has taken no longer than its settings allow", no: "it has taken longer than its settings allow",
@@ -58,7 +63,7 @@ var (
 var ruleRuntimeGoing = Rule{
 	Name: "runtime-going", Sees: "the process manager itself is gone since a moment ago; its own service, or whoever ended it, may be bringing it back",
 	Blame: v1alpha1.BlameRuntime, Reason: "DaemonGoing", Remedy: v1alpha1.RemedyWait, Look: settleTime,
-	When: []condition{managerGone, managerGoneJustNow, not(stoppedByHand), not(runElsewhere)},
+	When: []condition{managerGone, managerGoneJustNow, not(stopStands), not(runElsewhere)},
 	says: func(v *view) string {
 		return fmt.Sprintf("no PM2 daemon runs in %s since a moment ago", v.process.Home)
 	},
@@ -102,7 +107,7 @@ var ruleRuntimeGone = Rule{
 	Name: "runtime-gone", Sees: "the process manager itself does not run, and it can be brought back with the application",
 	Blame: v1alpha1.BlameRuntime, Reason: "DaemonGone", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
 	Next: []string{"see why it died: tail {home}/pm2.log; dmesg | tail", "what comes back is what was last saved: pm2 save"},
-	When: []condition{managerGone, revivable, not(answers)},
+	When: []condition{managerGone, revivable, not(running), not(answers)},
 	says: func(v *view) string {
 		return fmt.Sprintf("no PM2 daemon runs in %s; it can be brought back: %s", v.process.Home, v.process.Revival)
 	},

@@ -5,7 +5,8 @@
 // that say what the rule is about, then those that say what must not stand against it. Take the conditions that are there
 // (condition.go, and the head of each layer's file). A new one needs plain words for both cases, since they are what
 // `evenkeel why` says of a rule that was ruled out. Put the rule at its place in table.go, write a case in a test, let hack/sim
-// make what it looks at, and run hack/generate.
+// make what it looks at, as well as the random cases (random_test.go; a test fails where none reaches a rule), and run
+// hack/generate.
 package verdict
 
 import (

@@ -42,7 +42,7 @@ func look(c *pass.Case) *view {
 	v.deploy, _ = facts.Of[facts.Deploy](v.latest, v1alpha1.CheckDeploy)
 	v.build, _ = facts.Of[facts.Build](v.latest, v1alpha1.CheckBuild)
 	v.asked = v.latest.Status(v1alpha1.CheckProcess) != metav1.ConditionUnknown
-	v.running = v.process.Life != ""
+	v.running = v.asked && v.process.Life != ""
 	return v
 }
 

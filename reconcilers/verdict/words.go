@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -121,7 +122,7 @@ func (v *view) deployLately() string {
 			continue
 		}
 		if d, ok := facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy); ok && len(d.AtWork) > 0 {
-			return d.AtWork[0].What
+			return cmp.Or(d.AtWork[0].What, "something is at work there")
 		}
 	}
 	return ""
