@@ -29,6 +29,7 @@ type inbox struct {
 func (w *world) inbox(d *desired) *inbox {
 	w.Helper()
 	in := &inbox{w: w, folder: filepath.Join(w.dir, "alerts")}
+	w.inboxes = append(w.inboxes, in)
 	w.mkdir(in.folder)
 	script := filepath.Join(w.dir, "tell")
 	w.write(script, "#!/bin/sh\nset -e\nf=$(mktemp "+in.folder+"/.XXXXXX)\ncat >$f\nmv $f "+in.folder+"/$(date +%s%N).json\n", 0o755)

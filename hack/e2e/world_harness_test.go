@@ -27,6 +27,7 @@ type world struct {
 	spared  map[string]proc
 	changed []string // survivors that the test itself ends
 	runs    []*supervisor
+	inboxes []*inbox
 	measure *measurement
 }
 
@@ -47,6 +48,7 @@ func newWorld(t *testing.T) *world {
 		}
 	}
 	t.Cleanup(func() {
+		w.keptSecrets()
 		for _, s := range w.runs {
 			s.end()
 		}
