@@ -22,7 +22,9 @@ type testCase struct {
 	Seconds int
 	// Always says that it is run whatever the seed draws.
 	Always bool
-	Run    func(w *world)
+	// Pair says that it is one of very many of its kind, of which a run draws E2E_PAIRS (2).
+	Pair bool
+	Run  func(w *world)
 }
 
 var cases []testCase
@@ -35,44 +37,69 @@ const usualBudget = 12 * time.Minute
 // chosen are the cases of this run, in the order of their names.
 func chosen() []testCase {
 	all := slices.Clone(cases)
-	slices.SortFunc(all, func(a, b testCase) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, byName)
 	pattern := flag.Lookup("test.run").Value.String()
-	if os.Getenv("E2E_FULL") == "1" || strings.Contains(pattern, "/") {
+	if strings.Contains(pattern, "/") {
 		return all
 	}
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("E2E_SEED"); text != "" {
-		given, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			panic(fmt.Sprintf("E2E_SEED=%s: %v", text, err))
-		}
-		seed = given
-	}
-	budget := usualBudget
-	if limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String()); err == nil && limit > 0 {
-		budget = min(budget, limit*3/4)
-	}
-	left := int(budget.Seconds())
-	var picked, rest []testCase
+	seed := number("E2E_SEED", uint64(time.Now().UnixNano()))
+	var picked, pairs, rest []testCase
 	for _, c := range all {
-		if c.Always {
+		switch {
+		case c.Pair:
+			pairs = append(pairs, c)
+		case c.Always, os.Getenv("E2E_FULL") == "1":
 			picked = append(picked, c)
-			left -= c.Seconds
-		} else {
+		default:
 			rest = append(rest, c)
 		}
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	random.Shuffle(len(rest), func(a, b int) { rest[a], rest[b] = rest[b], rest[a] })
+	random.Shuffle(len(pairs), func(a, b int) { pairs[a], pairs[b] = pairs[b], pairs[a] })
+	picked = append(picked, pairs[:min(int(number("E2E_PAIRS", 2)), len(pairs))]...)
+	budget := usualBudget
+	if limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String()); err == nil && limit > 0 {
+		budget = min(budget, limit*3/4)
+	}
+	left := int(budget.Seconds())
+	for _, c := range picked {
+		left -= c.Seconds
+	}
 	for _, c := range rest {
 		if c.Seconds <= left {
 			picked = append(picked, c)
 			left -= c.Seconds
 		}
 	}
-	slices.SortFunc(picked, func(a, b testCase) int { return strings.Compare(a.Name, b.Name) })
-	fmt.Printf("e2e: %d of %d tests, drawn with E2E_SEED=%d (budget %s; E2E_FULL=1 runs all)\n", len(picked), len(all), seed, budget)
+	slices.SortFunc(picked, byName)
+	fmt.Printf("e2e: %d of %d tests and %d of %d pairs of faults, drawn with E2E_SEED=%d (budget %s; E2E_FULL=1 runs all tests, E2E_PAIRS=N so many pairs)\n",
+		len(picked)-paired(picked), len(all)-len(pairs), paired(picked), len(pairs), seed, budget)
 	return picked
+}
+
+func byName(a, b testCase) int { return strings.Compare(a.Name, b.Name) }
+
+func paired(list []testCase) (n int) {
+	for _, c := range list {
+		if c.Pair {
+			n++
+		}
+	}
+	return n
+}
+
+// number is a whole number of the environment.
+func number(name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("%s=%s: %v", name, text, err))
+	}
+	return n
 }
 
 func TestMain(m *testing.M) {

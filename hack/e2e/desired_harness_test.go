@@ -58,6 +58,15 @@ func (w *world) reference() *desired {
 		Set("spec.checks.memory.baselineAfter", "5s")
 }
 
+// clone is a copy of its own.
+func (d *desired) clone() *desired {
+	c := &desired{doc: map[string]any{}}
+	if err := yaml.Unmarshal([]byte(d.Text()), &c.doc); err != nil {
+		panic(err)
+	}
+	return c
+}
+
 // Set puts a value at a path such as spec.recovery.cooldown.
 func (d *desired) Set(path string, value any) *desired {
 	at := d.doc

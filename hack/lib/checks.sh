@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154  # what hack/lib/sections.sh sets is used here
 
 # unit_packages: all but the end-to-end suite.
-unit_packages() { go list ./... | grep -v '/hack/e2e'; }
+unit_packages() { go list ./... | grep -v '/hack/e2e$'; }
 
 check_gofmt() {
   local wrong
@@ -116,7 +116,7 @@ check_e2e() {
 
 # run_e2e says how to run the same again.
 run_e2e() {
-  export E2E_SEED=${E2E_SEED:-$((RANDOM << 15 | RANDOM))} E2E_FULL=${E2E_FULL:-0}
-  printf 'again: E2E_SEED=%s E2E_FULL=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL"
+  export E2E_SEED=${E2E_SEED:-$((RANDOM << 15 | RANDOM))} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
+  printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS"
   logged 3-e2e as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" ./hack/e2e/...
 }

@@ -14,6 +14,9 @@ export async function proxy(request) {
     return broken(500, 'fault-500: every page fails');
   }
   if (request.nextUrl.pathname === '/') {
+    if (fs.existsSync(path.join(/* turbopackIgnore: true */ process.cwd(), '..', 'fault-redirect'))) {
+      return NextResponse.redirect(new URL('/yachts', request.url));
+    }
     if (state.slow > 0) {
       const ms = state.slow;
       state.slow = 0;

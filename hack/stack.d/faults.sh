@@ -3,7 +3,8 @@
 # shellcheck disable=SC2154,SC2015,SC2086,SC2119,SC2120,SC2317,SC2329  # variables and functions of the other parts
 
 FAULTS='
-crash-errored      every start dies at once until PM2 says errored, then the cause is gone: a restart mends it
+crash-errored [telling]  every start dies at once until PM2 says errored, then the cause is gone: a restart mends it
+                   (telling: it writes its secrets into its log each time)
 crash-loop [silent] lives 1.2 s each time and answers in the second half of it (silent: never); lasts until cleared
 die                every start dies at once; lasts until cleared (PM2: errored after a restart, else a loop)
 kill9              one kill -9; PM2 mends it
@@ -100,10 +101,10 @@ clear_quietly() {
   for n in "$run"/faults/*; do
     [[ -e $n ]] || continue
     case ${n##*/} in
-      memory-low | dns | deploy | port-*) clear_one "${n##*/}" ;;
+      memory-low | dns | deploy | pm2-with | port-*) clear_one "${n##*/}" ;;
     esac
   done
-  for n in orphan stranger deployer; do kill_mark $n; done
+  for n in orphan stranger deployer slow-start; do kill_mark $n; done
 }
 
 # --- the site's process ---------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ clear_die() { rm -f "$(base)/fault-die"; }
 
 is_errored() { pm2_rows | grep -q $'^bbyatch\t.*\terrored\t'; }
 fault_crash_errored() {
-  touch "$(base)/fault-die"
+  printf %s "${1:-}" >"$(base)/fault-die"
   # PM2 counts early deaths only in the first seconds after somebody started the site by hand
   pm2 -s restart bbyatch >/dev/null 2>&1 || true
   wait_for 20 is_errored || say "PM2 does not say errored"

@@ -29,6 +29,16 @@ const faults = {
       for (;;);
     });
   },
+  throw() {
+    later(() => {
+      throw new Error('an exception that nobody caught');
+    });
+  },
+  heap() {
+    later(() => {
+      for (;;) state.kept.push(Array.from({ length: 1000 }, (_, n) => ({ n, text: `${n} of ${state.kept.length}` })));
+    });
+  },
   // the process lives on, but listens no more
   unlisten() {
     later(() => {

@@ -1,0 +1,103 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/hack/e2e/table"
+)
+
+// pairSeconds is what one pair takes, the reset of the stack included.
+const pairSeconds = 45
+
+func init() {
+	for _, p := range table.Pairs() {
+		register(testCase{Name: pairName(p), Seconds: pairSeconds, Pair: true, Run: func(w *world) { testPair(w, p) }})
+	}
+}
+
+func pairName(p table.Pair) string {
+	return "pair-" + strings.ReplaceAll(p[0].Fault+"-and-"+p[1].Fault, " ", "-")
+}
+
+// testPair has two faults at once for some passes, whatever evenkeel makes of them. Nobody else is harmed; when both have
+// gone it ends Healthy by itself, after a reset where it has given up, for which it must have had its reasons.
+func testPair(w *world, p table.Pair) {
+	w.touches(append(slices.Clone(p[0].Lost), p[1].Lost...)...)
+	w.pm2("save") // what a resurrect brings back
+	d := w.reference().Set("spec.interval", "1s").Set("spec.recovery.cooldown", "5s").
+		Set("spec.recovery.deadline", "5s").Set("spec.recovery.startupGrace", "5s").Set("spec.checks.local.timeout", "2s")
+	in := w.inbox(d)
+	s := w.supervise(d)
+	old := w.mustSite()
+	t0 := w.unseenAll(p[0].Fault, p[1].Fault)
+	stranger := procOf(pidIn(w.dirOf("run", "stranger")))
+
+	s.waitPasses(10, 2*time.Minute)
+	if stranger.PID != 0 && !stranger.alive() {
+		w.Error("the stranger was ended")
+	}
+	lifted := time.Now()
+	w.clear(faultArgs(p[1].Fault)[0])
+	w.clear(faultArgs(p[0].Fault)[0])
+	reset := ""
+	w.eventually(2*time.Minute, "Healthy, with the site's own 200 through Nginx", func() (string, bool) {
+		if st := s.state(); st.Phase == v1alpha1.PhaseFailed && reset == "" {
+			spent := s.events(t0, v1alpha1.ReasonAttemptSpent)
+			if len(spent) < 3 {
+				w.Errorf("Failed after %d attempts: %s", len(spent), s.summary())
+			}
+			reset = fmt.Sprintf("; Failed after %d attempts, reset", len(spent))
+			if out, errs, code := s.cli("reset", s.App); code != 0 {
+				w.Errorf("reset: exit code %d\n%s%s", code, out, errs)
+			}
+		}
+		code := w.public()
+		well := s.state().Phase == v1alpha1.PhaseHealthy && s.pass().Holds()
+		return fmt.Sprintf("public %d; %s", code, s.summary()), well && code == http.StatusOK && w.site().PID != 0
+	})
+	took := time.Since(lifted)
+	begun := s.events(t0, v1alpha1.ReasonRecoveryStarted)
+	if p[0].Outside && p[1].Outside {
+		if len(begun) > 0 {
+			w.Errorf("nobody could blame the site, and something was done: %s", begun[0].Message)
+		}
+		if now := w.site(); now != old {
+			w.Errorf("the site was %s and is %s", old, now)
+		}
+	}
+	if n := count(w.pm2List(), "bbyatch"); n != 1 {
+		w.Errorf("PM2 lists the site %d times", n)
+	}
+	if daemons := w.pm2Daemons(); len(daemons) != 1 {
+		w.Errorf("PM2's daemons: %v", daemons)
+	}
+	w.within(15*time.Second, func() (string, bool) {
+		list := in.byProgram()
+		return "", len(list) == 0 || list[len(list)-1].Kind == v1alpha1.AlertResolved
+	})
+	if list := in.byProgram(); len(list) > 0 && list[len(list)-1].Kind != v1alpha1.AlertResolved {
+		w.Errorf("the end was not told: %q", words(list))
+	}
+	w.measure.add("Healthy %.0f s after both were lifted, %d recoveries, %q%s", took.Seconds(), len(begun), words(in.byProgram()), reset)
+}
+
+// unseenAll injects several faults while nobody looks, so that all are there at the first look.
+func (w *world) unseenAll(faults ...string) time.Time {
+	w.Helper()
+	for _, s := range w.runs {
+		_ = syscall.Kill(s.pid(), syscall.SIGSTOP)
+		defer func() { _ = syscall.Kill(s.pid(), syscall.SIGCONT) }()
+	}
+	for _, f := range faults {
+		w.fault(faultArgs(f)...)
+	}
+	return time.Now()
+}

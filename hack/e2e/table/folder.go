@@ -1,0 +1,37 @@
+package table
+
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+var (
+	config = blames(v1alpha1.BlameConfig)
+	deploy = blames(v1alpha1.BlameDeploy)
+)
+
+var folder = []Row{
+	{
+		Name: "deploy", Failure: "a deploy: npm ci, which takes node_modules away, and next build, in place, with a restart at its end",
+		Action: Nothing, App: Replaced, Lift: Itself, Case: "deploy",
+	},
+	{
+		Name: "deploy-takes-it-down", Failure: "in the midst of a deploy it dies, and PM2 gives up",
+		Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Starts: true, Case: "deploy-takes-it-down",
+	},
+	{
+		Name: "build-missing", Failure: "the build output is gone, and it is started without it",
+		Faults: []string{"build-missing"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
+		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"build"}, Seconds: 60,
+	},
+	{
+		Name: "env-missing", Failure: "the .env file is gone; the process still has its environment",
+		Faults: []string{"env-missing"}, Action: Hold, Blame: config, Rules: []string{"database-configuration"}, App: Kept,
+		Says: []string{"DATABASE_URL"}, Long: true, Seconds: 60,
+	},
+	{
+		Name: "cache-corrupt", Failure: "a cache of its own holds broken JSON, and it dies of it at every start",
+		Action: Clean, Blame: app, Rules: []string{"crash-loop", "process-gone"}, App: Replaced, Lift: Itself, Case: "cache-corrupt",
+	},
+}

@@ -1,0 +1,69 @@
+package table
+
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+)
+
+var (
+	manages  = blames(v1alpha1.BlameRuntime)
+	operator = blames(v1alpha1.BlameOperator)
+)
+
+var manager = []Row{
+	{
+		Name: "daemon-killed", Failure: "PM2's daemon is killed, and the application ends with it",
+		Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lost: []string{"pm2", "shop"}, Lift: Itself, Case: "pm2-daemon-killed",
+	},
+	{
+		Name: "daemon-hangs", Failure: "PM2's daemon does not answer: every pm2 command waits for ever",
+		Faults: []string{"pm2-daemon-hang"}, Action: Nothing, App: Kept, Check: "process-unknown", Seconds: 40,
+	},
+	{
+		Name: "many-commands", Failure: "somebody runs eight pm2 commands at once",
+		Faults: []string{"pm2-many 8"}, Action: Nothing, App: Kept, Lift: Itself, Check: "one-daemon", Seconds: 30,
+	},
+	{
+		Name: "wrong-home", Failure: "evenkeel is told the wrong PM2_HOME, where no daemon is",
+		Edit:   map[string]any{"spec.runtime.pm2.home": "/home/deploy/.pm2-of-nobody"},
+		Action: Hold, Blame: manages, Rules: []string{"answers-elsewhere"}, App: Kept, Confirmed: 20 * time.Second,
+		Says: []string{"/home/deploy/.pm2-of-nobody"}, Check: "one-daemon", Seconds: 45,
+	},
+	{
+		Name: "stopped", Failure: "the operator stops it: pm2 stop, and pm2 start later",
+		Faults: []string{"pm2-stop"}, Action: Hold, Blame: operator, Rules: []string{"operator-stop"}, App: Replaced, Seconds: 35,
+	},
+	{
+		Name: "stopped-for-long", Failure: "the operator stops it, and forgets it",
+		Faults: []string{"pm2-stop"}, Spec: map[string]any{"spec.recovery.respectStop": "15s"},
+		Action: Respect, Blame: operator, Rules: []string{"operator-stop"}, App: Replaced, Lift: Itself, Seconds: 50,
+	},
+	{
+		Name: "deleted", Failure: "somebody says pm2 delete: PM2's list has no such process",
+		Faults: []string{"pm2-delete"}, Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lift: Itself, Seconds: 35,
+	},
+	{
+		Name: "stop-takes-long", Failure: "somebody restarts it while it hangs, and PM2 waits for its kill_timeout of 12 s",
+		Before: []string{"pm2-with kill_timeout: 12000"}, Faults: []string{"hang", "pm2-restart"},
+		Action: Nothing, App: Replaced, Lift: Itself, Passes: 10, Check: "pid-changed", Seconds: 45,
+	},
+	{
+		Name: "restarted-by-hand", Failure: "the operator says pm2 restart",
+		Faults: []string{"pm2-restart"}, Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 20,
+	},
+	{
+		Name: "memory-limit", Failure: "PM2 restarts it at its memory limit (max_memory_restart)",
+		Before: []string{"pm2-with max_memory_restart: '350M'"}, Faults: []string{"memory-leak 400"},
+		Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 60,
+	},
+	{
+		Name: "cron", Failure: "PM2 restarts it by a schedule (cron_restart), here every 20 s",
+		Before: []string{"pm2-with cron_restart: '*/20 * * * * *'"}, Action: Nothing, App: Replaced, Lift: Itself, Passes: 16, Check: "pid-changed", Seconds: 60,
+	},
+	{
+		Name: "watch", Failure: "PM2 restarts it because a file has changed (watch)",
+		Before: []string{"pm2-with watch: ['watched']"}, Faults: []string{"touch-watched"},
+		Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 30,
+	},
+}

@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# More that can be broken of the application itself, and ways of PM2 to keep it: what faults.sh has no room for.
+# shellcheck disable=SC2154,SC2015,SC2034,SC2317,SC2329  # variables and functions of the other parts
+
+FAULTS+='
+pm2-with JS        the site is started anew with these settings of PM2 over its usual ones, such as "kill_timeout: 12000"
+pm2-restart        somebody says pm2 restart
+pm2-many [N]       somebody runs so many pm2 commands at once (8)
+touch-watched      a file changes in the folder watched/ (for pm2-with "watch: [...]")
+npm-killed         kill -9 of the process that PM2 keeps, and not of its children (for pm2-with "script: npm")
+slow-start [S]     the site dies once, and its next start stands still for so long (10 s)
+page-broken        the code of the front page is cut off, and the site is started with it
+redirect           / redirects to another page; lasts until cleared
+throw              an exception that nobody catches
+heap               the site fills its heap up to its limit
+'
+
+# fault_pm2_with JS: properties of PM2's ecosystem file, as they are written there
+fault_pm2_with() {
+  local app
+  app=$(host_app)
+  mark pm2-with
+  as deploy mkdir -p "$APP_DIR/watched"
+  put "$app/ecosystem.config.js" 644 deploy <<EOT
+const usual = {
+  name: 'bbyatch',
+  cwd: __dirname,
+  script: 'node_modules/next/dist/bin/next',
+  args: 'start -p $APP_PORT',
+  node_args: '--require ./faults.cjs',
+  exec_mode: 'fork',
+  env: { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', SITE_FAULTS: '1' },
+};
+module.exports = { apps: [Object.assign(usual, { ${1:-} })] };
+EOT
+  forget_app
+  pm2_fresh bbyatch "$APP_DIR"
+  wait_for 30 site_answers || die "the site does not answer"
+}
+# on whichever address it listens
+site_answers() { [[ $(http "http://127.0.0.1:$APP_PORT/" 2) == 200 || $(http "http://[::1]:$APP_PORT/" 2) == 200 ]]; }
+clear_pm2_with() {
+  local app
+  app=$(host_app)
+  cp -a "$STACK_DIR/build/$(cat "$live/app.key")/app/ecosystem.config.js" "$app/"
+  rm -rf "$app/watched"
+  forget_app
+  pm2_fresh bbyatch "$APP_DIR"
+}
+
+# in the background: it waits for the end of the old process
+fault_pm2_restart() { pm2 -s restart bbyatch >/dev/null 2>&1 9>&- & }
+fault_pm2_many() {
+  local n
+  for ((n = 0; n < ${1:-8}; n++)); do pm2 -s jlist >/dev/null 2>&1 9>&- & done
+  wait
+}
+fault_touch_watched() { as deploy touch "$APP_DIR/watched/now"; }
+fault_npm_killed() { crash; }
+
+fault_slow_start() {
+  mark slow-start
+  touch "$(base)/fault-hold"
+  crash
+  spawn slow-start deploy "$DEPLOY_HOME" bash -c "sleep ${1:-10}; rm -f '${APP_DIR%/*}/fault-hold'"
+}
+clear_slow_start() {
+  kill_mark slow-start
+  rm -f "$(base)/fault-hold"
+}
+
+front_page() { echo "$(host_app)/.next/server/app/page.js"; }
+fault_page_broken() {
+  local f
+  f=$(front_page)
+  mark page-broken
+  cp -a "$f" "$f.away"
+  printf 'module.exports = {};\n' >"$f"
+  crash
+}
+clear_page_broken() {
+  local f
+  f=$(front_page)
+  [[ -e $f.away ]] || return 0
+  mv "$f.away" "$f"
+  crash
+}
+
+fault_redirect() {
+  touch "$(base)/fault-redirect"
+  mark redirect
+}
+clear_redirect() { rm -f "$(base)/fault-redirect"; }
+fault_throw() { hook throw; }
+fault_heap() {
+  taint heap "$(need_app)"
+  hook heap
+}
