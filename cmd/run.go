@@ -22,6 +22,7 @@ import (
 
 type runFlags struct {
 	logFile, logFormat string
+	dryRun             bool
 }
 
 func newRunCommand(g *globals) *cobra.Command {
@@ -31,14 +32,20 @@ func newRunCommand(g *globals) *cobra.Command {
 		Short: "Supervise the Apps of one or more desired-state files",
 		Long: `Supervise. FILE is a desired-state file or a folder of them; -f may be given several times. Edits are in force within
 a second of saving. On SIGTERM or SIGINT evenkeel ends; the applications are left running. Only as process 1 of a
-container, with which everything ends, does it end the applications that it keeps itself (spec.runtime.exec) first.`,
-		Example: examples("evenkeel run -f site.yaml", "evenkeel run -f /etc/evenkeel --log-format json"),
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return run(c.Context(), g, flags) },
+container, with which everything ends, does it end the applications that it keeps itself (spec.runtime.exec) first.
+
+With --dry-run it observes only, as with "mode: Observe" in every App: it sees, judges, records and alerts, journals what it
+would have done and how the world went on without that, and does nothing. An application that it keeps itself is then
+neither started nor brought back.`,
+		Example: examples("evenkeel run -f site.yaml", "evenkeel run -f /etc/evenkeel --log-format json",
+			"evenkeel run -f site.yaml --dry-run   # only say what would be done"),
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return run(c.Context(), g, flags) },
 	}
 	g.addFiles(c, "desired-state file, or a folder of them")
 	c.Flags().StringVar(&flags.logFile, "log-file", "", "log file (default: monitor.log in the state folder; - for none)")
 	c.Flags().StringVar(&flags.logFormat, "log-format", "text", "format of the log: text or json")
+	c.Flags().BoolVar(&flags.dryRun, "dry-run", false, "observe only: do nothing, and journal what would be done")
 	return c
 }
 
@@ -80,12 +87,15 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		defer end()
 	}
 	s = &supervisor{
-		dir: dir, paths: paths, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}, out.log()), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
+		dir: dir, paths: paths, dryRun: flags.dryRun, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}, out.log()), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
 		seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy
 		ready: func() {
 			out.log().WithFields(logrus.Fields{"state": dir, "version": g.Version, "pid": os.Getpid()}).Info("evenkeel is ready")
+			if flags.dryRun {
+				out.log().Warn("--dry-run: nothing is done, whatever happens; what would be done is journalled (WouldRecover)")
+			}
 			notify(out.log(), daemon.SdNotifyReady)
 		},
 		idle: func() { notify(out.log(), daemon.SdNotifyWatchdog) }, // nothing to supervise is no hang

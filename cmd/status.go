@@ -198,7 +198,7 @@ func substance(views []view, now v1alpha1.Instant) string {
 	var b strings.Builder
 	for n := range views {
 		v := &views[n]
-		fmt.Fprintln(&b, v.Name, v.Meta.ResourceVersion, v.Holder != nil, v.Ordered, v.stale(now), v.paused(now), v.Troubles)
+		fmt.Fprintln(&b, v.Name, v.Meta.ResourceVersion, v.Holder != nil, v.Ordered, v.stale(now), v.paused(now), v.observing(), v.Troubles)
 		if v.Pass != nil {
 			for _, r := range v.Pass.Results {
 				fmt.Fprintln(&b, r.Check, r.Status, r.Reason)

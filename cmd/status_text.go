@@ -107,6 +107,9 @@ func sentence(v *view, now v1alpha1.Instant) string {
 	if v.paused(now) {
 		text = "paused; " + text
 	}
+	if v.observing() {
+		text = "observing only; " + text
+	}
 	return text
 }
 
@@ -223,10 +226,16 @@ func factsText(v *view, now v1alpha1.Instant, s style) string {
 		}
 		add("held", text)
 	}
+	if v.observing() {
+		add("observing", observingText(v))
+	}
+	if w := st.Would; w != nil {
+		add("would have", wouldText(w, now))
+	}
 	if v.paused(now) {
 		add("paused", pauseText(v, now))
 	}
-	if b := st.Blocked; b != nil && st.Hold == nil && !v.paused(now) && st.Cooldown.Left(now) == 0 {
+	if b := st.Blocked; b != nil && st.Hold == nil && !v.paused(now) && !v.observing() && st.Cooldown.Left(now) == 0 {
 		add("blocked", b.Message)
 	}
 	if st.Demand != nil {

@@ -57,7 +57,7 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 	for _, w := range loaded.Warnings {
 		log.WithError(w).Warn("state was not as it was left")
 	}
-	app := checks.WithFound(e.App)
+	app := s.wanted(e)
 	app.UID, app.CreationTimestamp = store.Meta().UID, store.Meta().CreationTimestamp
 	app.Generation = s.keepCopy(e, log)
 
@@ -100,7 +100,7 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 	if s.keeper != nil {
 		loop.Attend = s.keeper.Keep
 	}
-	if t, ok := s.domain.(tidier); ok {
+	if t, ok := s.domain.(tidier); ok && !app.Spec.Observes() {
 		t.Tidy(app)
 	}
 	s.running.Go(func() {
@@ -116,6 +116,15 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		})
 	})
 	return nil
+}
+
+// wanted is the App of a document as it is supervised.
+func (s *supervisor) wanted(e *desired.Entry) *v1alpha1.App {
+	app := checks.WithFound(e.App)
+	if s.dryRun {
+		app.Spec.Mode = v1alpha1.ModeObserve
+	}
+	return app
 }
 
 // keepCopy keeps the App's document as the last good one, and gives its generation: one more than that of the copy
@@ -155,7 +164,7 @@ func (s *supervisor) forget(name string, a *supervised) {
 // update hands an App's new document to its loop, if there is anything new about it.
 func (s *supervisor) update(a *supervised, e *desired.Entry) {
 	a.missingSince = v1alpha1.Instant{}
-	app := checks.WithFound(e.App)
+	app := s.wanted(e)
 	wasRejected := a.rejected != ""
 	a.rejected, a.file = "", e.File
 	generation := s.keepCopy(e, s.log.WithField("app", e.App.Name))

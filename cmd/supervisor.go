@@ -25,6 +25,7 @@ type supervisor struct {
 	dir    string   // the state folder
 	paths  []string // the desired files and folders
 	domain pass.Domain
+	dryRun bool // every App is only observed
 	clock  func() v1alpha1.Instant
 	log    logrus.FieldLogger
 	sink   func(app string, journal *state.Journal) controller.Sink

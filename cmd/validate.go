@@ -122,6 +122,10 @@ func notes(app *v1alpha1.App, now v1alpha1.Instant, stat func(string) (fs.FileIn
 			list = append(list, "there is no database check: the folder holds no .env, and spec.checks.database is not set")
 		}
 	}
+	if spec.Observes() {
+		v := view{Name: app.Name, App: app}
+		list = append(list, "it is only observed: "+observingText(&v))
+	}
 	if spec.Paused {
 		v := view{Name: app.Name, App: app}
 		list = append(list, "it is paused "+pauseText(&v, now))

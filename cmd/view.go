@@ -201,6 +201,35 @@ func (v *view) paused(now v1alpha1.Instant) bool {
 	return end == nil || now.Wall.Time.Before(end.Time)
 }
 
+// observing tells whether evenkeel only observes the App, by the supervisor's word if one runs, else by the last spec.
+func (v *view) observing() bool {
+	if v.Holder != nil {
+		return meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionObserving)
+	}
+	return v.App != nil && v.App.Spec.Observes()
+}
+
+// observingText says what it is to be observed only, and how that ends.
+func observingText(v *view) string {
+	text := "nothing is done, only said"
+	if v.App != nil && !v.App.Spec.Observes() {
+		return text + "; the supervisor was started with --dry-run"
+	}
+	text += "; to let it act: spec.mode: Active"
+	if v.App != nil && v.App.Spec.Runtime.Exec != nil {
+		text += "; the application is neither started nor brought back"
+	}
+	return text
+}
+
+// wouldText says what would have been done.
+func wouldText(w *v1alpha1.Would, now v1alpha1.Instant) string {
+	if len(w.Steps) == 0 {
+		return fmt.Sprintf("given up %s (%s: %s)", ago(now.Since(w.At)), w.Blame, w.Reason)
+	}
+	return fmt.Sprintf("begun a recovery %s with plan %s: %s (%s: %s)", ago(now.Since(w.At)), w.Plan, strings.Join(w.Steps, ", "), w.Blame, w.Reason)
+}
+
 // maxAttempts is the budget of an incident.
 func (v *view) maxAttempts() int32 {
 	if v.App == nil {

@@ -67,6 +67,9 @@ func whyHead(v *view, now v1alpha1.Instant, s style) string {
 		age, _ := v.age(now)
 		head += "; " + s.bad("no pass has been finished for "+human(age)+", though a supervisor runs; see "+monitorLog(v.Dir))
 	}
+	if v.observing() {
+		head += "\n" + s.warn("Observing only: "+plain(observingText(v)))
+	}
 	if v.paused(now) {
 		head += "\n" + s.warn("Paused "+plain(pauseText(v, now)))
 	}
@@ -131,6 +134,9 @@ func doneText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style) s
 	}
 	if r := st.Recovery; r != nil && (st.Incident == nil || !r.StartedAt.Before(st.Incident.StartedAt)) {
 		b.WriteString(recoveryText(r, now, s))
+	}
+	if w := st.Would; w != nil {
+		b.WriteString("  nothing: it is only observed; evenkeel would have " + plain(wouldText(w, now)) + "\n")
 	}
 	if text := timeline(events, now); text != "" {
 		b.WriteString("  in the journal:\n" + text)
@@ -210,7 +216,8 @@ func recoveryText(r *v1alpha1.Recovery, now v1alpha1.Instant, s style) string {
 var told = []string{
 	v1alpha1.ReasonPhaseChanged, v1alpha1.ReasonRecoveryFinished, v1alpha1.ReasonRecoveryResumed, v1alpha1.ReasonAttemptSpent,
 	v1alpha1.ReasonAttemptHeld, v1alpha1.ReasonHoldLimit, v1alpha1.ReasonOrderTaken, v1alpha1.ReasonOrderRefused,
-	v1alpha1.ReasonPaused, v1alpha1.ReasonResumed, v1alpha1.ReasonStateRejected, v1alpha1.ReasonStateLost,
+	v1alpha1.ReasonPaused, v1alpha1.ReasonResumed, v1alpha1.ReasonObserving, v1alpha1.ReasonActing, v1alpha1.ReasonWouldRecover,
+	v1alpha1.ReasonHealedWithoutUs, v1alpha1.ReasonStateRejected, v1alpha1.ReasonStateLost,
 }
 
 func timeline(events []v1alpha1.Event, now v1alpha1.Instant) string {

@@ -19,6 +19,12 @@ func (s *stepper) conditions() {
 		paused.Status, paused.Reason, paused.Message = metav1.ConditionTrue, "Paused", pauseBlocks(spec).Message
 	}
 	s.set(paused)
+	observing := metav1.Condition{Type: v1alpha1.ConditionObserving, Status: metav1.ConditionFalse, Reason: "Active"}
+	if spec.Observes() {
+		observing.Status, observing.Reason = metav1.ConditionTrue, "ModeObserve"
+		observing.Message = "evenkeel only observes; it says what it would do, and does nothing"
+	}
+	s.set(observing)
 	latest := s.c.Latest()
 	if latest == nil {
 		return

@@ -19,6 +19,7 @@ const (
 	BlockedTurn      = "Turn"
 	BlockedFailed    = "Failed"
 	BlockedStoodDown = "StoodDown"
+	BlockedObserving = "Observing"
 )
 
 // Decision is what follows from a case and its verdict.
@@ -37,6 +38,9 @@ type Decision struct {
 	HoldLimitReached bool
 	// Blocked is what stands against the next action.
 	Blocked *v1alpha1.Blocked
+	// Would says that, but for mode Observe, Plan would be begun now, or, without steps in it, evenkeel would give up; Why
+	// says why. Event is empty then.
+	Would bool
 }
 
 // Decide is pure: it says what follows from a case and its verdict. It never begins anything in a phase that does not
@@ -80,11 +84,14 @@ func degraded(judge pass.Judge, c *pass.Case, v *v1alpha1.Verdict, d Decision) D
 			d.Blocked = cooldownBlocks(c)
 			return d
 		}
+		d.Why = fmt.Sprintf("held for %s because of %s, which is its limit; one plain recovery is tried", v.HoldLimit.Duration, v.Reason)
+		d.Plan, _ = judge.Plan(c, v, nil)
+		if spec.Observes() {
+			return d.onlyWould()
+		}
 		d.Hold.LimitSpent = true
 		d.HoldLimitReached = true
 		d.Event = machine.Recover
-		d.Why = fmt.Sprintf("held for %s because of %s, which is its limit; one plain recovery is tried", v.HoldLimit.Duration, v.Reason)
-		d.Plan, _ = judge.Plan(c, v, nil)
 		return d
 	case v1alpha1.RemedyRecover:
 		switch {
@@ -99,6 +106,9 @@ func degraded(judge pass.Judge, c *pass.Case, v *v1alpha1.Verdict, d Decision) D
 			return d
 		case noAttemptsLeft(c):
 			d.Event, d.Why = machine.GiveUp, gaveUp(c, v)
+			if spec.Observes() {
+				return d.onlyWould()
+			}
 			return d
 		}
 		if left := r.Cooldown.Left(c.Now); left > 0 {
@@ -107,6 +117,9 @@ func degraded(judge pass.Judge, c *pass.Case, v *v1alpha1.Verdict, d Decision) D
 		}
 		if plan, ok := judge.Plan(c, v, nil); ok {
 			d.Event, d.Why, d.Plan = machine.Recover, v.Message, plan
+			if spec.Observes() {
+				return d.onlyWould()
+			}
 		}
 		return d
 	default:
@@ -114,10 +127,16 @@ func degraded(judge pass.Judge, c *pass.Case, v *v1alpha1.Verdict, d Decision) D
 	}
 }
 
+// onlyWould turns what would be begun into what is only said.
+func (d Decision) onlyWould() Decision {
+	d.Event, d.Would, d.Blocked = "", true, observingBlocks()
+	return d
+}
+
 // cooling: a recovery has ended. Has it held, has it failed, and is the least time to the next over?
 func cooling(c *pass.Case, v *v1alpha1.Verdict, d Decision, holds bool) Decision {
 	act := v.Remedy == v1alpha1.RemedyRecover
-	if act && d.Confirmed && noAttemptsLeft(c) && !Paused(c.App, c.Now) {
+	if act && d.Confirmed && noAttemptsLeft(c) && !idle(c.App, c.Now) {
 		// Nobody waits out a cooldown after which nothing could be done.
 		d.Event, d.Why = machine.GiveUp, gaveUp(c, v)
 		return d
@@ -292,6 +311,15 @@ func noAttemptsLeft(c *pass.Case) bool {
 // Paused tells whether the operator has paused evenkeel for the App at that moment.
 func Paused(app *v1alpha1.App, now v1alpha1.Instant) bool {
 	return app.Spec.PausedAt(now.Wall.Time)
+}
+
+// idle tells whether evenkeel begins nothing of its own for the App at that moment: it is paused, or only observes.
+func idle(app *v1alpha1.App, now v1alpha1.Instant) bool {
+	return Paused(app, now) || app.Spec.Observes()
+}
+
+func observingBlocks() *v1alpha1.Blocked {
+	return &v1alpha1.Blocked{Reason: BlockedObserving, Message: "evenkeel only observes (spec.mode: Observe, or run --dry-run); it would act now"}
 }
 
 func gaveUp(c *pass.Case, v *v1alpha1.Verdict) string {

@@ -46,7 +46,7 @@ func (s *stepper) account(v *v1alpha1.Verdict) {
 	if a == nil || s.r.Phase != v1alpha1.PhaseCooldown || !confirmed(&s.c, v) || (!v.OwnFault && !a.AtHoldLimit) {
 		return
 	}
-	if rec := s.r.Recovery; Paused(s.c.App, s.c.Now) && (rec == nil || rec.Verified) {
+	if rec := s.r.Recovery; idle(s.c.App, s.c.Now) && (rec == nil || rec.Verified || s.c.App.Spec.Observes()) {
 		return
 	}
 	i := s.r.Incident
@@ -311,6 +311,9 @@ func (s *stepper) alertOf(kind v1alpha1.AlertKind, v *v1alpha1.Verdict, message 
 		Kind: kind, Blame: v.Blame, Reason: v.Reason, Message: message,
 		Evidence: slices.Clone(v.Evidence), Next: slices.Clone(v.Next),
 	}
+	if w := s.r.Would; w != nil && len(w.Steps) > 0 {
+		a.Next = append(a.Next, "evenkeel would recover it with plan "+w.Plan+"; to let it: spec.mode: Active")
+	}
 	if i := s.r.Incident; i != nil {
 		a.Duration = metav1.Duration{Duration: s.c.Now.Since(i.StartedAt)}
 	}
@@ -319,6 +322,9 @@ func (s *stepper) alertOf(kind v1alpha1.AlertKind, v *v1alpha1.Verdict, message 
 
 func (s *stepper) tell(a v1alpha1.Alert) {
 	a.Time, a.App, a.Phase = s.c.Now.Wall, s.c.App.Name, s.r.Phase
+	if s.c.App.Spec.Observes() {
+		a.Observing, a.Message = true, observingOnly+a.Message
+	}
 	if i := s.r.Incident; i != nil {
 		a.Incident = i.Number
 	}

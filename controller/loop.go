@@ -94,12 +94,15 @@ type result struct {
 // Run supervises the App until the context ends or it is removed. It returns when nothing is under way any more and the
 // application, if we had stopped it, has been started again.
 func (l *Loop) Run(ctx context.Context, app *v1alpha1.App, status v1alpha1.AppStatus, first Input) {
-	l.app, l.status = app, status
+	l.app, l.status = InForce(app, &status), status
 	l.results = make(chan result, 1)
 	l.retry = pace.New(time.Second, time.Minute, 2, pace.WithJitter(0.1, l.Random))
 	defer l.endTurn()
 	first.Started = true
 	l.takeUpSpec()
+	if l.app.Spec.Observes() != app.Spec.Observes() && l.pending == nil {
+		l.pending = &SpecUpdate{App: app}
+	}
 	in, ending := first, false
 	done := ctx.Done()
 	for {
@@ -300,6 +303,11 @@ func (l *Loop) observe(due []string) {
 // act begins a recovery step.
 func (l *Loop) act(step pass.Step) {
 	app := l.snapshot()
+	if app.Spec.Observes() { // the brain orders none; should it ever, none is carried out
+		l.busy, l.cancelOp = true, func() {}
+		l.results <- result{step: &pass.StepResult{Step: step.Name, Outcome: v1alpha1.StepFailed, Message: refuseObserving}}
+		return
+	}
 	l.begin(func(ctx context.Context) result {
 		r := l.Domain.Act(ctx, app, step)
 		return result{step: &r}

@@ -339,11 +339,18 @@ func (s *stepper) ordered(o state.Order) {
 			s.refuse("a recovery is under way already")
 			return
 		}
+		if s.c.App.Spec.Observes() {
+			s.refuse(refuseObserving)
+			return
+		}
 		s.r.Demand = &v1alpha1.Demand{At: s.c.Now, Force: o.Force}
 	default:
 		s.refuse(fmt.Sprintf("%s cannot be ordered: Healthy resets, Failed stands down, Recovering recovers now", o.Phase))
 	}
 }
+
+// refuseObserving is why no recovery is begun, whoever asks for it.
+const refuseObserving = "evenkeel only observes this application; set spec.mode to Active first (where it runs with --dry-run, run it without)"
 
 func (s *stepper) refuse(why string) {
 	s.event(v1alpha1.EventWarning, v1alpha1.ReasonOrderRefused, "order refused: "+why)
@@ -384,6 +391,9 @@ func (s *stepper) demanded() {
 	s.r.Demand = nil
 	v := *s.verdict
 	switch {
+	case s.c.App.Spec.Observes():
+		s.refuse(refuseObserving)
+		return
 	case v.Stranger:
 		s.refuse("another program holds the port; starting the application would not help. " + v.Message)
 		return

@@ -38,6 +38,9 @@ func (l *Loop) accept(app *v1alpha1.App) bool {
 	app.UID, app.CreationTimestamp = old.UID, old.CreationTimestamp
 	app.Generation = max(app.Generation, old.Generation+1)
 	l.app = app
+	if app.Spec.Observes() && !l.looking {
+		l.interrupt() // a verification, at most: nothing is stopped now
+	}
 	l.attend() // a pause counts from now on, not only once it is written down
 	if asksOtherwise(&old.Spec, &app.Spec) {
 		l.recent = nil
@@ -54,7 +57,7 @@ func (l *Loop) accept(app *v1alpha1.App) bool {
 func asksOtherwise(a, b *v1alpha1.AppSpec) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	for _, s := range []*v1alpha1.AppSpec{a, b} {
-		s.Paused, s.PauseReason, s.PausedUntil, s.Alerts = false, "", nil, nil
+		s.Mode, s.Paused, s.PauseReason, s.PausedUntil, s.Alerts = "", false, "", nil, nil
 	}
 	return !apiequality.Semantic.DeepEqual(a, b)
 }
@@ -87,6 +90,12 @@ func (l *Loop) describeSpec(old *v1alpha1.App) {
 	l.describeAlerts()
 	if old != nil {
 		l.event(v1alpha1.EventNormal, v1alpha1.ReasonSpecAccepted, fmt.Sprintf("generation %d of the desired state is in force", l.app.Generation))
+		switch observed, observes := old.Spec.Observes(), l.app.Spec.Observes(); {
+		case !observed && observes:
+			l.event(v1alpha1.EventNormal, v1alpha1.ReasonObserving, "from now on evenkeel only observes; it says what it would do, and does nothing")
+		case observed && !observes:
+			l.event(v1alpha1.EventNormal, v1alpha1.ReasonActing, "evenkeel acts again")
+		}
 		was, is := Paused(old, now), Paused(l.app, now)
 		switch {
 		case !was && is:

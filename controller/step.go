@@ -44,6 +44,7 @@ func Step(judge pass.Judge, c pass.Case, in Input) (v1alpha1.AppStatus, []Comman
 	if s.in.Ending {
 		s.noteProven()
 	}
+	s.wouldEnd()
 	s.act()
 	s.conditions()
 	s.r.ObservedPhase = s.r.Phase
@@ -73,6 +74,9 @@ func (s *stepper) started() {
 		s.openIncident(v1alpha1.BlameNone, "StateLost")
 		s.r.Incident.Spent = max(s.c.App.Spec.Recovery.MaxAttempts-1, 0)
 		s.event(v1alpha1.EventWarning, v1alpha1.ReasonStateLost, "the record of earlier attempts is lost; one attempt is left")
+	}
+	if s.c.App.Spec.Observes() {
+		s.event(v1alpha1.EventNormal, v1alpha1.ReasonObserving, "evenkeel only observes; it says what it would do, and does nothing")
 	}
 	if rec := s.r.Recovery; rec.Open() {
 		if rec.Step != "" {
@@ -107,10 +111,13 @@ func (s *stepper) observed() {
 		s.account(&v)
 		d := Decide(s.judge, &s.c, &v)
 		s.r.Hold, s.r.Blocked = d.Hold, d.Blocked
+		if d.Would {
+			s.wouldAct(d, &v)
+		}
 		if d.Event == "" {
 			break
 		}
-		if d.Event == machine.Recover && !s.mayBegin(latest) {
+		if d.Event == machine.Recover && !s.mayBegin() {
 			break
 		}
 		if d.HoldLimitReached {
@@ -149,9 +156,8 @@ func (s *stepper) boundWait(latest *v1alpha1.Observation, v *v1alpha1.Verdict) {
 
 // mayBegin tells whether a recovery may begin at this step: only on one coherent look, and when it is this App's turn on
 // the machine.
-func (s *stepper) mayBegin(latest *v1alpha1.Observation) bool {
-	if slices.ContainsFunc(latest.Results, func(r v1alpha1.CheckResult) bool { return r.At != latest.At }) {
-		s.lookAll = true
+func (s *stepper) mayBegin() bool {
+	if !s.coherent() {
 		return false
 	}
 	if s.in.NoTurn {
@@ -159,6 +165,13 @@ func (s *stepper) mayBegin(latest *v1alpha1.Observation) bool {
 		return false
 	}
 	return true
+}
+
+// coherent tells whether the newest observation is one look at everything; where it is not, one is asked for.
+func (s *stepper) coherent() bool {
+	latest := s.c.Latest()
+	s.lookAll = slices.ContainsFunc(latest.Results, func(r v1alpha1.CheckResult) bool { return r.At != latest.At })
+	return !s.lookAll
 }
 
 // follow lets the machine take a decision's event, with all that belongs to it.
@@ -190,6 +203,9 @@ func (s *stepper) follow(d Decision, v *v1alpha1.Verdict) {
 func (s *stepper) act() {
 	if s.in.Busy {
 		s.next = s.c.Now.Add(time.Hour)
+		return
+	}
+	if s.observing() {
 		return
 	}
 	if rec := s.r.Recovery; rec.Open() {
@@ -307,6 +323,10 @@ func rebase(r *v1alpha1.AppStatus, now v1alpha1.Instant) {
 		re(&rec.StartedAt)
 		re(rec.StepAt)
 		re(rec.FinishedAt)
+	}
+	if w := r.Would; w != nil {
+		re(&w.At)
+		re(&w.ToldAt)
 	}
 	if h := r.Hold; h != nil {
 		re(&h.Since)

@@ -38,6 +38,12 @@ type AppList struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.pausedUntil) || (has(self.paused) && self.paused)",message="pausedUntil wants paused: true"
 type AppSpec struct {
+	// Mode says whether evenkeel acts. In Observe it sees, judges, records and alerts as always, journals what it would have
+	// done and how the world went on without that, and does nothing: no step, no order of yours to recover, no start of an
+	// application that it keeps itself (runtime.exec). Nothing that happens meanwhile counts against the attempts or the
+	// cooldown. A change is in force within a second. Default Active.
+	// +kubebuilder:default=Active
+	Mode Mode `json:"mode,omitempty"`
 	// Paused stops evenkeel from beginning any plan of its own; it goes on observing, recording and alerting.
 	Paused bool `json:"paused,omitempty"`
 	// PauseReason is shown wherever the pause is shown.
@@ -86,6 +92,21 @@ type AppSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Alerts []AlertSpec `json:"alerts,omitempty"`
 }
+
+// Mode says whether evenkeel acts on an App.
+// +kubebuilder:validation:Enum=Active;Observe
+type Mode string
+
+// The modes.
+const (
+	// ModeActive: evenkeel mends what it can.
+	ModeActive Mode = "Active"
+	// ModeObserve: evenkeel only says what it would do.
+	ModeObserve Mode = "Observe"
+)
+
+// Observes tells whether evenkeel only watches the App, and does nothing.
+func (s *AppSpec) Observes() bool { return s.Mode == ModeObserve }
 
 // PausedAt tells whether the operator has paused evenkeel for the App at that moment.
 func (s *AppSpec) PausedAt(now time.Time) bool {

@@ -8,6 +8,8 @@ const (
 	ConditionHealthy = "Healthy"
 	// ConditionPaused: the operator has paused evenkeel for this App.
 	ConditionPaused = "Paused"
+	// ConditionObserving: evenkeel does nothing for this App but watch (spec.mode Observe, or run --dry-run).
+	ConditionObserving = "Observing"
 	// ConditionSpecAccepted: the desired-state file, as it stands, is in force.
 	ConditionSpecAccepted = "SpecAccepted"
 	// ConditionStatePersisted: what evenkeel knows is on disk.

@@ -32,6 +32,7 @@ func NewApp() *App {
 // told from one that was not here; so documents are decoded over NewApp, and zeros are left for Validate to refuse.
 func SetDefaults(app *App) {
 	spec := &app.Spec
+	orDefault(&spec.Mode, ModeActive)
 	orDefault(&spec.Port, DefaultPort)
 	orDuration(&spec.Interval, DefaultInterval)
 	CompleteDefaults(app)

@@ -31,6 +31,10 @@ const (
 	ReasonSpecRejected     = "SpecRejected"
 	ReasonPaused           = "Paused"
 	ReasonResumed          = "Resumed"
+	ReasonObserving        = "ObservingOnly"
+	ReasonActing           = "ActingAgain"
+	ReasonWouldRecover     = "WouldRecover"
+	ReasonHealedWithoutUs  = "HealedWithoutUs"
 	ReasonAlertSent        = "AlertSent"
 	ReasonAlertFailed      = "AlertFailed"
 	ReasonStateRejected    = "StateFileRejected"
@@ -122,6 +126,8 @@ type Alert struct {
 	Evidence []string `json:"evidence,omitempty"`
 	// +listType=atomic
 	Next []string `json:"next,omitempty"`
+	// Observing says that evenkeel only watches this App (spec.mode Observe) and does nothing about it.
+	Observing bool `json:"observing,omitempty"`
 	// Duration is how long it has lasted.
 	Duration metav1.Duration `json:"duration,omitzero"`
 }

@@ -65,6 +65,8 @@ type AppStatus struct {
 	Hold *Hold `json:"hold,omitempty"`
 	// Blocked is what stands against the next action, and until when.
 	Blocked *Blocked `json:"blocked,omitempty"`
+	// Would is what evenkeel would have done about what is wrong now, in mode Observe. It counts for nothing.
+	Would *Would `json:"would,omitempty"`
 	// Unknown lists the required checks that could not be asked at the last looks, and since when.
 	// +listType=atomic
 	Unknown []UnknownCheck `json:"unknown,omitempty"`
@@ -347,6 +349,21 @@ type Blocked struct {
 	Message string `json:"message"`
 	// Until is when it ends by itself, by the clock on the wall; for reading.
 	Until *metav1.Time `json:"until,omitempty"`
+}
+
+// Would is a recovery that evenkeel would have begun, had it not been told to observe only.
+type Would struct {
+	// At is when it would have begun.
+	At Instant `json:"at"`
+	// Blame and Reason of the verdict that would have led to it.
+	Blame  Blame  `json:"blame,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Plan and its Steps are what would have been begun with; without steps evenkeel would have given up.
+	Plan string `json:"plan,omitempty"`
+	// +listType=atomic
+	Steps []string `json:"steps,omitempty"`
+	// ToldAt is when it was last journalled.
+	ToldAt Instant `json:"toldAt"`
 }
 
 // UnknownCheck is a required check that cannot be asked.

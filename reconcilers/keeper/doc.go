@@ -9,6 +9,6 @@
 // a process is made (what is meant) and after it (what became of it), and is never believed without a look at the process.
 // So there are never two copies, wherever evenkeel was killed.
 //
-// A process that ends unasked is started again: at once, then after growing waits. Not while the App is paused or Failed
+// A process that ends unasked is started again: at once, then after growing waits. Not while the App is paused, only observed or Failed
 // or being recovered: the keeper is handed every change of the App ([Keeper.Keep]), and looks for nothing itself.
 package keeper

@@ -88,7 +88,7 @@ func New(o Options) *Keeper {
 }
 
 // Keep hands over an App as it now stands, spec and status. From the first time on its process is kept: it is looked for,
-// and where there is none it is started, unless the App is paused, Failed or being recovered. Keep does not wait for that.
+// and where there is none it is started, unless the App is paused, only observed, Failed or being recovered. Keep does not wait for that.
 // An App of another runtime is not kept, or not any more.
 func (k *Keeper) Keep(app *v1alpha1.App) {
 	if app.Spec.Runtime.Exec == nil {

@@ -166,6 +166,7 @@ func TestNothingIsBroughtBackWhileItMustNotBe(t *testing.T) {
 	end := metav1.NewTime(time.Now().Add(time.Hour))
 	for name, forbid := range map[string]func(*v1alpha1.App){
 		"paused":          func(a *v1alpha1.App) { a.Spec.Paused = true },
+		"only observed":   func(a *v1alpha1.App) { a.Spec.Mode = v1alpha1.ModeObserve },
 		"paused until":    func(a *v1alpha1.App) { a.Spec.Paused, a.Spec.PausedUntil = true, &end },
 		"failed":          func(a *v1alpha1.App) { a.Status.Phase = v1alpha1.PhaseFailed },
 		"being recovered": func(a *v1alpha1.App) { a.Status.Recovery = &v1alpha1.Recovery{ID: "1"} },

@@ -24,6 +24,8 @@ func forbids(app *v1alpha1.App, now v1alpha1.Instant) string {
 	switch {
 	case app.Status.Recovery.Open():
 		return "a recovery is under way"
+	case app.Spec.Observes():
+		return "evenkeel only observes"
 	case app.Spec.PausedAt(now.Wall.Time):
 		return "evenkeel is paused"
 	case app.Status.Phase == v1alpha1.PhaseFailed:

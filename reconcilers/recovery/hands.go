@@ -67,7 +67,10 @@ func (h *Hands) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) pass
 		StepMemory: h.memory, StepStart: h.start, StepVerify: h.verify,
 	}[step.Name]
 	out := failed("there is no step of this name")
-	if run != nil {
+	switch {
+	case app.Spec.Observes():
+		out = failed("evenkeel only observes this application; nothing is done")
+	case run != nil:
 		out = run(bounded, app, step)
 	}
 	if ctx.Err() != nil && out.StepOutcome == v1alpha1.StepFailed {

@@ -268,3 +268,15 @@ func TestAStepOfNoNameFails(t *testing.T) {
 		t.Fatalf("%s: %q", out.Outcome, out.Message)
 	}
 }
+
+// TestNoStepIsCarriedOutInModeObserve: hands without a runtime would panic in the first of them.
+func TestNoStepIsCarriedOutInModeObserve(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Mode = v1alpha1.ModeObserve
+	for _, name := range Clean() {
+		out := (&Hands{}).Act(t.Context(), app, pass.Step{Name: name, Timeout: time.Minute})
+		if out.Outcome != v1alpha1.StepFailed || !strings.Contains(out.Message, "only observes") {
+			t.Errorf("step %s: %s: %s", name, out.Outcome, out.Message)
+		}
+	}
+}
