@@ -14,15 +14,17 @@ import (
 // The lines of PM2's log that tell of an application. A name may hold blanks, brackets and colons; the number behind it
 // cannot, so names reach as far as they can.
 var (
-	lineExit     = regexp.MustCompile(`^App \[(.*):(?:_old_)?(\d{1,9})\] exited with code \[(-?\d{1,9})\] via signal \[(\w{1,20})\]$`)
+	lineExit     = regexp.MustCompile(`^App \[(.*):((?:_old_)?\d{1,9})\] exited with code \[(-?\d{1,9})\] via signal \[(\w{1,20})\]$`)
 	lineStarting = regexp.MustCompile(`^App \[(.*):(\d{1,9})\] starting in -\w+ mode-$`)
-	lineStopping = regexp.MustCompile(`^Stopping app:(.*) id:(?:_old_)?(\d{1,9})$`)
+	lineStopping = regexp.MustCompile(`^Stopping app:(.*) id:((?:_old_)?\d{1,9})$`)
 	lineMemory   = regexp.MustCompile(`^\[PM2\]\[WORKER\] Process (\d{1,9}) restarted because it exceeds --max-memory-restart `)
 	lineWatch    = regexp.MustCompile(`^Change detected on path .* for app (.*) - restarting$`)
 	lineGaveUp   = regexp.MustCompile(`^Script .* had too many unstable restarts \(\d+\)\. Stopped\. "errored"$`)
 )
 
 const (
+	// outgoing is put before the id of a cluster worker whose successor runs already (pm2 reload).
+	outgoing      = "_old_"
 	lineNewDaemon = "--- New PM2 Daemon started ---"
 	lineShutdown  = "pm2 has been killed by signal"
 	stampLayout   = "2006-01-02T15:04:05"
@@ -124,19 +126,21 @@ func (r *logReader) line(at time.Time, text string) {
 }
 
 func (r *logReader) stopping(at time.Time, id string) {
-	row := r.row(id)
+	plain, reloaded := strings.CutPrefix(id, outgoing)
+	guarded := r.row(plain)
 	cause := runtime.CauseOrder
 	switch {
 	case r.down:
 		cause = runtime.CauseDaemon
-	case row.guard && at.Sub(row.memory) <= memoryHolds:
+	case guarded.guard && at.Sub(guarded.memory) <= memoryHolds:
 		cause = runtime.CauseMemory
 	case r.watch:
 		cause = runtime.CauseWatch
 	}
-	row.guard, r.watch = false, false
-	row.ordered = cause
-	r.h.LastStop = &runtime.Order{At: at, ID: id, Cause: cause, Standing: true}
+	guarded.guard, r.watch = false, false
+	r.row(id).ordered = cause
+	// The successor was started before: no start follows, and nothing is stopped by it.
+	r.h.LastStop = &runtime.Order{At: at, ID: plain, Cause: cause, Standing: !reloaded || cause == runtime.CauseDaemon}
 }
 
 func (r *logReader) starting(id string) {
@@ -153,7 +157,7 @@ func (r *logReader) starting(id string) {
 func (r *logReader) exit(at time.Time, id, code, signal string) {
 	r.lastEnd = id
 	row := r.row(id)
-	e := runtime.Exit{At: at, ID: id, Cause: runtime.CauseCrash}
+	e := runtime.Exit{At: at, ID: strings.TrimPrefix(id, outgoing), Cause: runtime.CauseCrash}
 	e.Code, _ = strconv.Atoi(code)
 	if signal != "SIGINT" { // PM2 writes SIGINT where there was no signal
 		e.Signal = signal

@@ -23,6 +23,8 @@ func TestParseLog(t *testing.T) {
 	stop := at("20", "Stopping app:web id:0") + at("21", "App [web:0] exited with code [0] via signal [SIGKILL]") + at("21", "pid=1 msg=process tree killed (1 pids)")
 	start := at("30", "App [web:0] starting in -fork mode-")
 	gaveUp := at("12", "App [web:0] exited with code [1] via signal [SIGINT]") + at("12", `Script /a b/x.js had too many unstable restarts (16). Stopped. "errored"`)
+	reload := at("20", "App [web:0] starting in -cluster mode-") + at("20", "App [web:0] online") + at("20", "-reload- New worker listening") +
+		at("21", "Stopping app:web id:_old_0") + at("21", "App [web:_old_0] exited with code [0] via signal [SIGINT]")
 	newDaemon := at("40", "--- New PM2 Daemon started ----------------------------------------------------")
 	for name, c := range map[string]struct {
 		log       string
@@ -55,7 +57,12 @@ func TestParseLog(t *testing.T) {
 		"another is given up on":  {log: crash + strings.ReplaceAll(gaveUp, "[web:", "[bew:"), causes: "Crash"},
 		"deleted and added":       {log: stop + at("30", "App [web:4] starting in -fork mode-"), causes: "Order", signal: "SIGKILL", last: runtime.CauseOrder},
 		"the other of two starts": {log: at("05", "App [web:1] starting in -fork mode-") + stop + at("30", "App [web:1] starting in -fork mode-"), causes: "Order", signal: "SIGKILL", last: runtime.CauseOrder, standing: true},
-		"cluster reload":          {log: at("20", "Stopping app:web id:_old_0") + at("21", "App [web:_old_0] exited with code [0] via signal [SIGINT]"), causes: "Order", last: runtime.CauseOrder, standing: true},
+		"cluster reload":          {log: reload, causes: "Order", last: runtime.CauseOrder},
+		"the successor dies while it ends": {log: at("20", "App [web:0] starting in -cluster mode-") + at("21", "Stopping app:web id:_old_0") + at("21", "App [web:0] exited with code [1] via signal [SIGINT]") +
+			at("22", "App [web:_old_0] exited with code [0] via signal [SIGINT]"), causes: "Crash Order", last: runtime.CauseOrder},
+		"cluster reload, and stopped":  {log: reload + at("30", "Stopping app:web id:0"), causes: "Order", last: runtime.CauseOrder, standing: true},
+		"cluster reload, daemon ended": {log: reload + at("29", "pm2 has been killed by signal, dumping process list before exit...") + at("30", "Stopping app:web id:0"), causes: "Order", last: runtime.CauseDaemon, standing: true},
+		"memory in cluster mode":       {log: at("19", "[PM2][WORKER] Process 0 restarted because it exceeds --max-memory-restart value (x)") + reload, causes: "Memory", last: runtime.CauseMemory},
 		"brackets and blanks": {log: at("10", "App [we[b] x:1] exited:2] exited with code [0] via signal [SIGTERM]") + at("20", "Stopping app:we[b] x:1] exited id:2"),
 			causes: "Crash", signal: "SIGTERM", last: runtime.CauseOrder, standing: true, otherName: "we[b] x:1] exited"},
 		"other names":        {log: strings.ReplaceAll(crash+stop, "web", "webs") + strings.ReplaceAll(crash+stop, "web", "a web")},

@@ -26,17 +26,35 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait for a fact. It is long because the machine may be busy, and costs nothing otherwise.
 const patience = 40 * time.Second
 
-// program is the real PM2's program.
-var program = sync.OnceValues(func() (string, error) {
-	cmd := exec.Command("../../hack/lib/pm2")
-	var errOut bytes.Buffer
-	cmd.Stderr = &errOut
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("the tests of PM2 need the real one, and hack/lib/pm2 could not get it: %w\n%s", err, errOut.String())
+// The majors of PM2 that are tested, and the one that is tested with everything.
+var majors = []string{"5", "6", "7"}
+
+const newest = "7"
+
+// longOnes are the majors for what takes long: all of them only where PM2_ALL is set.
+func longOnes() []string {
+	if os.Getenv("PM2_ALL") == "1" {
+		return majors
 	}
-	return strings.TrimSpace(string(out)), nil
-})
+	return []string{newest}
+}
+
+var programs sync.Map // a major → a func that brings the real program of it
+
+// program is the real PM2's program.
+func program(major string) (string, error) {
+	bring, _ := programs.LoadOrStore(major, sync.OnceValues(func() (string, error) {
+		cmd := exec.Command("../../hack/lib/pm2", major)
+		var errOut bytes.Buffer
+		cmd.Stderr = &errOut
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("the tests of PM2 need the real one, and hack/lib/pm2 could not get it: %w\n%s", err, errOut.String())
+		}
+		return strings.TrimSpace(string(out)), nil
+	}))
+	return bring.(func() (string, error))()
+}
 
 // world is a PM2_HOME of its own, with some programs for PM2 to run.
 type world struct {
@@ -44,6 +62,7 @@ type world struct {
 	dir     string
 	home    string
 	program string
+	major   string
 	m       *Manager
 }
 
@@ -56,7 +75,12 @@ process.on('SIGINT', () => process.exit(0));`
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	pm2, err := program()
+	return newWorldOf(t, newest)
+}
+
+func newWorldOf(t testing.TB, major string) *world {
+	t.Helper()
+	pm2, err := program(major)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +89,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, home: filepath.Join(dir, "h"), program: pm2}
+	w := &world{t: t, dir: dir, home: filepath.Join(dir, "h"), program: pm2, major: major}
 	w.m = New(WithEnv(w.getenv))
 	t.Cleanup(func() {
 		w.m.Close()
