@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package pm2 is the runtime PM2, of the majors 5, 6 and 7: it looks at PM2's list, stops and starts processes through PM2, and reads in PM2's own
-// log how they ended.
+// Package pm2 is the runtime PM2 (5, 6 and 7): it looks at PM2's list, stops and starts processes through PM2, and reads in
+// PM2's own log how they ended.
 //
 // Rules that hold everywhere here:
 //

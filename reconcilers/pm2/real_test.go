@@ -256,7 +256,7 @@ func stuck(t *testing.T, w *world) {
 	}
 	w.untilState("stuck", runtime.Stopping)
 	// Starting has to wait for the stop, and says so.
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	if r, err := w.m.Start(ctx, w.app("stuck"), now(t)); !errors.Is(err, runtime.ErrBusy) {
 		t.Errorf("start while it is stopping: %+v, %v", r, err)
 	}
