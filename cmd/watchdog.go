@@ -44,7 +44,7 @@ func longestGap(app *v1alpha1.App) time.Duration {
 			act += recovery.Traits(app, step).Timeout
 		}
 	}
-	return interval + 3*timeout + act // the public check asks a second time, at the proxy, and the runtime is asked before
+	return interval + 4*timeout + act // the public check asks at the proxy, and what time it is elsewhere; the runtime is asked before
 }
 
 // passed is called with every finished pass.

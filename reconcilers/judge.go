@@ -80,8 +80,12 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	}
 	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
 		l.PublicGreenURL = url
-		if public, ok := facts.Of[facts.Public](latest, v1alpha1.CheckPublic); ok && public.Listens {
+		public, _ := facts.Of[facts.Public](latest, v1alpha1.CheckPublic)
+		switch {
+		case public.Here == facts.HereYes:
 			l.ProxyHereURL = url
+		case public.Here == facts.HereNo && l.ProxyHereURL == url:
+			l.ProxyHereURL = ""
 		}
 	}
 	return l

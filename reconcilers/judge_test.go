@@ -137,17 +137,20 @@ func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
 		name    string
 		learned *v1alpha1.Learned
 		status  metav1.ConditionStatus
-		listens bool
+		found   facts.Here
 		green   string
 		here    string
 	}{
-		{"it answers through this machine", nil, metav1.ConditionTrue, true, url, url},
-		{"it answers through another", nil, metav1.ConditionTrue, false, url, ""},
-		{"it fails", nil, metav1.ConditionFalse, true, "", ""},
-		{"nothing listens any more, and the site is down", &v1alpha1.Learned{PublicGreenURL: url, ProxyHereURL: url}, metav1.ConditionFalse, false, url, url},
-		{"another URL was meant", &v1alpha1.Learned{PublicGreenURL: other, ProxyHereURL: other}, metav1.ConditionTrue, false, url, other},
+		{"its proxy is found here", nil, metav1.ConditionTrue, facts.HereYes, url, url},
+		{"its proxy is found elsewhere", nil, metav1.ConditionTrue, facts.HereNo, url, ""},
+		{"nobody looked for its proxy", nil, metav1.ConditionTrue, "", url, ""},
+		{"nobody looked this time", &v1alpha1.Learned{ProxyHereURL: url}, metav1.ConditionTrue, "", url, url},
+		{"it has moved to another machine", &v1alpha1.Learned{ProxyHereURL: url}, metav1.ConditionTrue, facts.HereNo, url, ""},
+		{"it fails", nil, metav1.ConditionFalse, facts.HereYes, "", ""},
+		{"the site is down", &v1alpha1.Learned{PublicGreenURL: url, ProxyHereURL: url}, metav1.ConditionFalse, facts.HereNo, url, url},
+		{"another URL was meant", &v1alpha1.Learned{PublicGreenURL: other, ProxyHereURL: other}, metav1.ConditionTrue, facts.HereNo, url, other},
 	} {
-		c := seen(instant(0), tc.learned, v1alpha1.CheckResult{Check: v1alpha1.CheckPublic, Status: tc.status, Facts: facts.Raw(facts.Public{Listens: tc.listens})})
+		c := seen(instant(0), tc.learned, v1alpha1.CheckResult{Check: v1alpha1.CheckPublic, Status: tc.status, Facts: facts.Raw(facts.Public{Here: tc.found})})
 		c.App.Spec.Checks.Public.URL = url
 		if got := (Judge{}).Learn(c); got.PublicGreenURL != tc.green || got.ProxyHereURL != tc.here {
 			t.Errorf("%s: green %q, proxy %q, want %q and %q", tc.name, got.PublicGreenURL, got.ProxyHereURL, tc.green, tc.here)

@@ -237,6 +237,19 @@ type LocalCheck struct {
 	// +kubebuilder:validation:items:Minimum=100
 	// +kubebuilder:validation:items:Maximum=599
 	ExpectStatus []int32 `json:"expectStatus,omitempty"`
+	// Expectations narrow it further.
+	Expectations `json:",inline"`
+}
+
+// Expectations are what an answer must hold beside its status.
+type Expectations struct {
+	// ExpectBody is a text that must stand in the first 64 KiB of the answer, byte for byte.
+	// +kubebuilder:validation:MaxLength=1024
+	ExpectBody string `json:"expectBody,omitempty"`
+	// ExpectHeader names headers of the answer, and for each a text that must stand in it; an empty text asks only that the
+	// header is there.
+	// +kubebuilder:validation:MaxProperties=16
+	ExpectHeader map[string]string `json:"expectHeader,omitempty"`
 }
 
 // PublicCheck asks for the site through its proxy. Redirects are followed.
@@ -253,6 +266,14 @@ type PublicCheck struct {
 	// +kubebuilder:validation:items:Maximum=599
 	// +kubebuilder:default={200}
 	ExpectStatus []int32 `json:"expectStatus,omitempty"`
+	// Expectations are what the last answer must hold beside its status.
+	Expectations `json:",inline"`
+	// CertificateWarning is how long before its certificate expires you are warned, from 1h to 2160h; it is never warned while
+	// more than a third of its whole time is left. Default 336h, which is two weeks. A warning is no failure.
+	// +kubebuilder:default="336h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	CertificateWarning metav1.Duration `json:"certificateWarning,omitzero"`
 }
 
 // MemoryRestart says when low memory restarts the application.

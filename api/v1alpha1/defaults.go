@@ -16,6 +16,7 @@ const (
 	DefaultFailureThreshold   = 3
 	DefaultTimeout            = 10 * time.Second
 	DefaultMaxAttempts        = 3
+	DefaultCertificateWarning = 14 * 24 * time.Hour
 )
 
 // NewApp returns an App with every default, and without what has none: name, directory and runtime.
@@ -90,6 +91,7 @@ func setCheckDefaults(checks *ChecksSpec) {
 	if checks.Public.ExpectStatus == nil {
 		checks.Public.ExpectStatus = []int32{200}
 	}
+	orDuration(&checks.Public.CertificateWarning, DefaultCertificateWarning)
 	if checks.Memory.MinAvailable == nil {
 		checks.Memory.MinAvailable = resource.NewQuantity(100<<20, resource.BinarySI)
 	}

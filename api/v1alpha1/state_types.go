@@ -419,8 +419,8 @@ type Learned struct {
 	LowMemorySince *Instant `json:"lowMemorySince,omitempty"`
 	// PublicGreenURL is the public URL that was seen to answer as expected.
 	PublicGreenURL string `json:"publicGreenURL,omitempty"`
-	// ProxyHereURL is the public URL that was seen to answer as expected while something on this machine listened on its port:
-	// the proxy is here, and if nothing listens there any more it is the proxy that is gone.
+	// ProxyHereURL is the public URL whose proxy was found to be on this machine while it answered as expected: if nothing
+	// listens on its port any more, it is the proxy that is gone.
 	ProxyHereURL string `json:"proxyHereURL,omitempty"`
 }
 

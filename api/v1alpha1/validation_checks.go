@@ -1,8 +1,12 @@
 package v1alpha1
 
 import (
+	"maps"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -37,6 +41,7 @@ func validateLocal(local *LocalCheck, at *field.Path) field.ErrorList {
 		strings.ContainsRune(local.Path, '#') || strings.ContainsFunc(local.Path, isSpace) {
 		errs = append(errs, field.Invalid(at.Child("path"), local.Path, "want a path that begins with \"/\", such as /api/health"))
 	}
+	errs = append(errs, validateExpectations(&local.Expectations, at)...)
 	return append(errs, validateStatuses(local.ExpectStatus, at.Child("expectStatus"))...)
 }
 
@@ -48,7 +53,33 @@ func validatePublic(public *PublicCheck, at *field.Path) field.ErrorList {
 	if len(public.ExpectStatus) == 0 {
 		errs = append(errs, field.Required(at.Child("expectStatus"), "want at least one status, such as [200]"))
 	}
+	errs = append(errs, validateExpectations(&public.Expectations, at)...)
+	errs = append(errs, between(public.CertificateWarning, time.Hour, 90*day, at.Child("certificateWarning"))...)
 	return append(errs, validateStatuses(public.ExpectStatus, at.Child("expectStatus"))...)
+}
+
+// The bounds of what an answer is searched for.
+const (
+	maxExpectBody    = 1024
+	maxExpectHeaders = 16
+)
+
+// headerName is a token of HTTP.
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+func validateExpectations(e *Expectations, at *field.Path) (errs field.ErrorList) {
+	if len(e.ExpectBody) > maxExpectBody {
+		errs = append(errs, field.Invalid(at.Child("expectBody"), len(e.ExpectBody), "want at most 1024 bytes of text"))
+	}
+	if len(e.ExpectHeader) > maxExpectHeaders {
+		errs = append(errs, field.Invalid(at.Child("expectHeader"), len(e.ExpectHeader), "want at most 16 headers"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.ExpectHeader)) {
+		if !headerName.MatchString(name) {
+			errs = append(errs, field.Invalid(at.Child("expectHeader").Key(name), name, "want the name of a header, such as X-Powered-By"))
+		}
+	}
+	return errs
 }
 
 func validateStatuses(statuses []int32, at *field.Path) (errs field.ErrorList) {

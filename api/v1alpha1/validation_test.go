@@ -60,6 +60,10 @@ func TestValidateTakesWhatIsRight(t *testing.T) {
 			v1alpha1.SetDefaults(a)
 		},
 		"a port and a path in the URL": func(a *v1alpha1.App) { a.Spec.Checks.Public.URL = "https://x.example:8443/a?b=c" },
+		"what an answer must hold": func(a *v1alpha1.App) {
+			a.Spec.Checks.Public.Expectations = v1alpha1.Expectations{ExpectBody: "<title>Yachts", ExpectHeader: map[string]string{"X-Powered-By": "Next.js", "etag": ""}}
+			a.Spec.Checks.Local.ExpectBody, a.Spec.Checks.Public.CertificateWarning = "Yachts", lasting(time.Hour)
+		},
 		"a path with a query":          func(a *v1alpha1.App) { a.Spec.Checks.Local.Path = "/health?full=1" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,6 +121,9 @@ func TestValidateNamesTheFieldAndWhatWouldBeRight(t *testing.T) {
 		"a URL without scheme":      {func(a *v1alpha1.App) { a.Spec.Checks.Public.URL = "x.example" }, "spec.checks.public.url: Invalid value"},
 		"a URL without host":        {func(a *v1alpha1.App) { a.Spec.Checks.Public.URL = "https:///x" }, "spec.checks.public.url: Invalid value"},
 		"a URL of files":            {func(a *v1alpha1.App) { a.Spec.Checks.Public.URL = "file:///x" }, "spec.checks.public.url: Invalid value"},
+		"a book in the answer":      {func(a *v1alpha1.App) { a.Spec.Checks.Public.ExpectBody = strings.Repeat("a", 1025) }, "spec.checks.public.expectBody: Invalid value: 1025: want at most 1024"},
+		"a header with a blank":     {func(a *v1alpha1.App) { a.Spec.Checks.Local.ExpectHeader = map[string]string{"X Y": ""} }, "spec.checks.local.expectHeader[X Y]: Invalid value"},
+		"no certificate warning":    {func(a *v1alpha1.App) { a.Spec.Checks.Public.CertificateWarning = lasting(0) }, "spec.checks.public.certificateWarning: Invalid value: \"0s\": want a duration from 1h to 2160h"},
 		"no memory":                 {func(a *v1alpha1.App) { a.Spec.Checks.Memory.MinAvailable = quantity("0") }, "spec.checks.memory.minAvailable: Invalid value: \"0\""},
 		"a thousandth of a byte":    {func(a *v1alpha1.App) { a.Spec.Checks.Memory.MinAvailable = quantity("100m") }, "spec.checks.memory.minAvailable: Invalid value: \"100m\": want an amount"},
 		"another restart":           {func(a *v1alpha1.App) { a.Spec.Checks.Memory.Restart = "always" }, "spec.checks.memory.restart: Invalid value: \"always\": want WhenAppGrew or Always"},

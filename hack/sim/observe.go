@@ -305,7 +305,7 @@ func (e *eyes) public(l *look, local v1alpha1.CheckResult) (v1alpha1.CheckResult
 	env := &e.w.env
 	f := facts.Public{HTTP: facts.HTTP{URL: l.app.Spec.Checks.Public.URL, Class: facts.Answered, Status: 200, Took: 60 * time.Millisecond}}
 	f.Proven = l.app.Status.Learned != nil && l.app.Status.Learned.PublicGreenURL == f.URL
-	f.Listens = !env.proxy
+	f.Here = facts.HereYes
 	proxy := facts.HTTP{URL: f.URL, Class: facts.Answered, Status: 200}
 	localDown := local.Status != metav1.ConditionTrue
 	switch {

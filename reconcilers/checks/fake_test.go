@@ -3,6 +3,7 @@ package checks
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/listeners"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
@@ -121,4 +123,12 @@ func site(name string) *v1alpha1.App {
 	app.Name = "site"
 	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: name}
 	return app
+}
+
+// listenersAt are sockets that listen at these addresses.
+func listenersAt(addrs ...string) (list []listeners.Listener) {
+	for _, a := range addrs {
+		list = append(list, listeners.Listener{Addr: netip.MustParseAddrPort(a)})
+	}
+	return list
 }

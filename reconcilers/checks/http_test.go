@@ -137,78 +137,13 @@ func TestAskLocalAsksWhereTheApplicationListens(t *testing.T) {
 	}
 }
 
-func TestAskPublic(t *testing.T) {
-	const away = "192.0.2.1" // reserved for documentation: no machine has it
-	healthy := serve(t, "127.0.0.1:0", answer(200))
-	broken := serve(t, "127.0.0.1:0", answer(502))
-	elsewhere := serve(t, fmt.Sprintf("127.0.0.2:%d", reserve(t)), answer(200)) // as a proxy that is bound to the public address
-	closed := reserve(t)
-	url := func(host string, port uint16) string {
-		return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))) + "/"
-	}
-	green := func(url string) *v1alpha1.Learned { return &v1alpha1.Learned{PublicGreenURL: url} }
-	for _, tc := range []struct {
-		name    string
-		url     string
-		learned *v1alpha1.Learned
-		down    bool // the application itself
-		status  metav1.ConditionStatus
-		reason  string
-		hop     facts.Class // empty: not needed
-		code    int
-		addr    string
-		listens bool
-	}{
-		{name: "it answers", url: url("127.0.0.1", healthy.Port()), status: yes, reason: "Answers", listens: true},
-		{name: "the proxy answers 502", url: url("127.0.0.1", broken.Port()), status: no, reason: "BadStatus", hop: facts.Answered, code: 502, addr: "127.0.0.1", listens: true},
-		{name: "the proxy is bound to another address, and answers there", url: url("127.0.0.1", elsewhere.Port()), learned: green(url("127.0.0.1", elsewhere.Port())),
-			status: no, reason: "Refused", hop: facts.Answered, code: 200, addr: "127.0.0.2", listens: true},
-		{name: "the same, and it was never seen to answer", url: url("127.0.0.1", elsewhere.Port()),
-			status: maybe, reason: "NeverSeen", hop: facts.Answered, code: 200, addr: "127.0.0.2", listens: true},
-		{name: "nothing listens here, and the name leads here", url: url("127.0.0.1", closed), status: no, reason: "Refused", hop: facts.Refused},
-		{name: "nothing listens here, and the proxy was seen here", url: url(away, closed),
-			learned: &v1alpha1.Learned{PublicGreenURL: url(away, closed), ProxyHereURL: url(away, closed)}, status: no, hop: facts.Refused},
-		{name: "nothing listens here, and the proxy of another URL was", url: url(away, closed),
-			learned: &v1alpha1.Learned{PublicGreenURL: url(away, closed), ProxyHereURL: "https://www.example.test/"}, status: no, hop: facts.NotAsked},
-		{name: "the proxy is on another machine", url: url(away, closed), learned: green(url(away, closed)), status: no, hop: facts.NotAsked},
-		{name: "the proxy is on another machine, and was never seen to answer", url: url(away, closed), status: maybe, reason: "NeverSeen", hop: facts.NotAsked},
-		{name: "the application itself is down", url: url("127.0.0.1", broken.Port()), learned: green(url("127.0.0.1", broken.Port())), down: true,
-			status: no, reason: "BadStatus", hop: facts.NotAsked, listens: true},
-		{name: "the application itself is down, and the site was never seen", url: url("127.0.0.1", broken.Port()), down: true,
-			status: maybe, reason: "NeverSeen", hop: facts.NotAsked, listens: true},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			app := site("site")
-			app.Spec.Checks.Public.URL = tc.url
-			app.Spec.Checks.Public.Timeout.Duration = 5 * time.Second
-			if strings.Contains(tc.url, away) {
-				app.Spec.Checks.Public.Timeout.Duration = 30 * time.Millisecond
-			}
-			app.Status.Learned = tc.learned
-			r := prober(t).askPublic(t.Context(), &look{app: app}, func() bool { return !tc.down })
-			if r.Status != tc.status || tc.reason != "" && r.Reason != tc.reason || r.Message == "" {
-				t.Fatalf("%s %s: %q, want %s %s", r.Status, r.Reason, r.Message, tc.status, tc.reason)
-			}
-			f := factsOf[facts.Public](t, r)
-			if f.Listens != tc.listens {
-				t.Errorf("listens: %t", f.Listens)
-			}
-			switch {
-			case tc.hop == "" && f.Proxy == nil:
-			case f.Proxy == nil || f.Proxy.Class != tc.hop || f.Proxy.Status != tc.code || f.Proxy.Addr != tc.addr:
-				t.Errorf("the hop: %+v, want %s %d at %q", f.Proxy, tc.hop, tc.code, tc.addr)
-			}
-		})
-	}
-}
-
 func TestTheProxyIsAskedForTheSameHostAndFollowedToOtherPorts(t *testing.T) {
 	host := make(chan string, 1)
 	last := serve(t, "127.0.0.2:0", func(w http.ResponseWriter, r *http.Request) { host <- r.Host })
 	first := serve(t, "127.0.0.3:0", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://www.example.test:"+strconv.Itoa(int(last.Port()))+"/", http.StatusMovedPermanently)
 	})
-	f := prober(t).askProxy(t.Context(), "http://www.example.test:"+strconv.Itoa(int(first.Port()))+"/", 5*time.Second, func() bool { return true })
+	f := prober(t).askProxy(t.Context(), question{url: "http://www.example.test:" + strconv.Itoa(int(first.Port())) + "/", limit: 5 * time.Second, follow: true})
 	if f.Class != facts.Answered || f.Status != 200 || f.Addr != "127.0.0.3" {
 		t.Fatalf("%+v", f)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -28,6 +29,8 @@ type Prober struct {
 	Clock   func() v1alpha1.Instant
 	// Roots are the certificates that the public check trusts; nil means the system's.
 	Roots *x509.CertPool
+	// Resolver is asked for names; nil means the system's.
+	Resolver *net.Resolver
 
 	once   sync.Once
 	local  *http.Client
@@ -36,12 +39,14 @@ type Prober struct {
 	mu       sync.Mutex
 	answered map[string]string // App → the life that has given a good answer
 	owners   map[string]int    // App → the pid that held the port at the last look
+	ways     map[string]*way   // App → its public path
 }
 
 func (p *Prober) setUp() {
 	p.local = newLocalClient()
-	p.public = newPublicClient(p.Roots)
+	p.public = newPublicClient(p.Roots, p.dialer())
 	p.answered = map[string]string{}
+	p.ways = map[string]*way{}
 	p.owners = map[string]int{}
 }
 
@@ -69,8 +74,11 @@ type look struct {
 	life string
 	age  time.Duration
 
-	answered bool
+	answered  bool
+	localPage facts.Page // what the application's answer was recognised as
 }
+
+func (p *Prober) dialer() *net.Dialer { return &net.Dialer{Resolver: p.Resolver} }
 
 // Observe asks the due checks side by side.
 func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v1alpha1.Observation {

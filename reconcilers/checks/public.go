@@ -2,162 +2,214 @@ package checks
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"slices"
-	"strconv"
-	"syscall"
+	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
-	"github.com/evenkeel/evenkeel/reconcilers/listeners"
 )
 
+// hereEvery is how often it is found out, while the site answers, whether its proxy is on this machine; certEvery how often
+// the certificate on disk is looked at while the one that is shown soon expires.
+const (
+	hereEvery = time.Hour
+	certEvery = 10 * time.Minute
+)
+
+// way is what is kept of an App's public path between two looks.
+type way struct {
+	url    string
+	hereAt time.Time
+	file   *facts.CertFile
+	fileAt time.Time
+}
+
 // askPublic asks for the site as the world does, and, where that fails although the application itself is not known to
-// fail, for the same through the proxy on this machine: then it matters at which hop it is lost.
+// fail, what is behind it, hop by hop: then it matters at which one it is lost.
 func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() bool) v1alpha1.CheckResult {
-	spec := l.app.Spec.Checks.Public
-	limit := timeout(l.app, v1alpha1.CheckPublic)
-	p.public.renew(time.Now())
-	f := facts.Public{HTTP: ask(ctx, p.public.Client, spec.URL, limit), Listens: listensFor(ctx, spec.URL)}
+	spec := &l.app.Spec.Checks.Public
+	q := question{url: spec.URL, limit: timeout(l.app, v1alpha1.CheckPublic), follow: true, want: &spec.Expectations}
+	now := time.Now()
+	p.public.renew(now)
+	f := facts.Public{HTTP: ask(ctx, p.public.Client, q)}
 	learned := l.app.Status.Learned
 	f.Proven = learned != nil && learned.PublicGreenURL == spec.URL
-	good := func(h *facts.HTTP) bool {
-		return h.Class == facts.Answered && slices.Contains(spec.ExpectStatus, int32(h.Status))
-	}
 	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: f.Took}}
-	if good(&f.HTTP) {
+	appMayBeWell = sync.OnceValue(appMayBeWell)
+	if f.Page == facts.PageNginxDefault && appMayBeWell() && l.localPage == f.Page {
+		f.Page = "" // the application itself serves that page
+	}
+	if good(spec, &f.HTTP) {
+		p.findHere(ctx, l, q, &f, now)
+		p.readExpiring(l, &f, now)
 		r.Status, r.Reason = metav1.ConditionTrue, "Answers"
 		r.Message = fmt.Sprintf("%d in %s", f.Status, f.Took.Round(time.Millisecond))
 		r.Facts = facts.Raw(f)
 		return r
 	}
-	hop := facts.HTTP{URL: shown(spec.URL), Class: facts.NotAsked, Error: "the application itself does not answer"}
 	if appMayBeWell() {
-		here := learned != nil && learned.ProxyHereURL == spec.URL
-		hop = p.askProxy(ctx, spec.URL, limit, func() bool { return here || leadsHere(ctx, spec.URL) })
-	}
-	f.Proxy = &hop
-	r.Facts = facts.Raw(f)
-	r.Status, r.Reason = metav1.ConditionFalse, string(f.Class)
-	if f.Class == facts.Answered {
-		r.Reason = "BadStatus"
-		r.Message = fmt.Sprintf("answered %d, expected %v", f.Status, spec.ExpectStatus)
+		p.askBehind(ctx, l, q, &f)
 	} else {
-		r.Message = f.Error
+		f.Proxy = &facts.HTTP{URL: shown(spec.URL), Class: facts.NotAsked, Error: "the application itself does not answer"}
 	}
-	if !f.Proven && (good(&hop) || hop.Class == facts.NotAsked) {
+	r.Facts = facts.Raw(f)
+	r.Status, r.Reason, r.Message = metav1.ConditionFalse, string(f.Class), f.Error
+	switch {
+	case f.Class == facts.Answered && f.Page == facts.PageNginxDefault:
+		r.Reason, r.Message = "DefaultPage", "what answers is the page that Nginx comes with, and not the site"
+	case f.Class == facts.Answered && f.Unmet != "":
+		r.Reason, r.Message = reasonUnmet, fmt.Sprintf("answered %d, but %s", f.Status, f.Unmet)
+	case f.Class == facts.Answered:
+		r.Reason, r.Message = "BadStatus", fmt.Sprintf("answered %d, expected %v", f.Status, spec.ExpectStatus)
+	case f.Class == facts.Redirects:
+		r.Message += ": " + strings.Join(f.Hops[max(len(f.Hops)-3, 0):], " → ")
+	}
+	if f.Final != "" && f.Class == facts.Answered {
+		r.Message += ", at " + f.Final
+	}
+	if !f.Proven && (f.Proxy.Class == facts.NotAsked || good(spec, f.Proxy)) {
 		r.Status, r.Reason = metav1.ConditionUnknown, "NeverSeen"
 		r.Message = "has never answered as expected since this URL was configured; is the URL right? " + r.Message
+		if f.Proxy.Class == facts.Answered && (f.Class == facts.Refused || f.Class == facts.Timeout || f.Class == facts.Unreachable) {
+			r.Message += "; the proxy on this machine answers for it, so perhaps it is only from here that it cannot be reached " +
+				"(no hairpin NAT): ask from elsewhere, or name it in /etc/hosts"
+		}
 	}
 	return r
 }
 
-// askProxy sends the same request to this machine, whatever the name resolves to: to the address at which something
-// listens on the URL's port. Where nothing does, the proxy that is known to be here is down; where none is known to be
-// here, it is on another machine, and there is no such hop.
-func (p *Prober) askProxy(ctx context.Context, address string, limit time.Duration, here func() bool) facts.HTTP {
-	to, err := listenerOn(ctx, portOf(address))
-	if err != nil && !here() {
-		return facts.HTTP{URL: shown(address), Class: facts.NotAsked, Error: err.Error() + ", and no proxy is known to be on it"}
-	}
-	transport := publicTransport(p.Roots, DialHere)
-	defer transport.CloseIdleConnections()
-	f := ask(ctx, &http.Client{Transport: transport}, address, limit)
+// askBehind asks what is behind the public URL, side by side: what its name stands for, whether this machine has a network,
+// and what the proxy on this machine answers.
+func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Public) {
+	var wg sync.WaitGroup
+	wg.Go(func() { f.Names = p.lookUp(ctx, q.url) })
+	var passes *facts.Passes
+	var certificate string
+	wg.Go(func() { f.Network = p.network(); passes, certificate = p.passes(l, q.url) })
+	_, err := listenerOn(ctx, portOf(q.url))
+	hop := facts.HTTP{URL: shown(q.url), Class: facts.NotAsked}
 	if err == nil {
-		f.Addr = to.Addr().String()
+		hop = p.askProxy(ctx, q)
 	}
-	return f
-}
-
-// DialHere connects to this machine, whatever the name, at the address where something listens on the port that is asked
-// for. Redirects may lead to another one.
-func DialHere(ctx context.Context, network, addr string) (net.Conn, error) {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	to, err := listenerOn(ctx, port)
-	if err != nil {
-		return nil, err
-	}
-	return (&net.Dialer{}).DialContext(ctx, network, to.String())
-}
-
-// listenerOn is where to ask whoever listens on a port of this machine. Where the kernel cannot be asked, it is the usual
-// address.
-func listenerOn(ctx context.Context, port string) (netip.AddrPort, error) {
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("port %q: %w", port, err)
-	}
-	found, err := listeners.Listeners(ctx, uint16(n))
-	if err != nil {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(n)), nil
-	}
-	to, ok := listeners.DialAddr(found)
-	if !ok {
-		return to, nobodyListens(port)
-	}
-	return to, nil
-}
-
-// nobodyListens is the error of a port on which nothing on this machine listens. It is a refused connection.
-type nobodyListens string
-
-func (e nobodyListens) Error() string { return "nothing on this machine listens on port " + string(e) }
-func (nobodyListens) Unwrap() error   { return syscall.ECONNREFUSED }
-
-func listensFor(ctx context.Context, address string) bool {
-	n, err := strconv.ParseUint(portOf(address), 10, 16)
-	if err != nil {
-		return false
-	}
-	found, err := listeners.Listeners(ctx, uint16(n))
-	return err == nil && len(found) > 0
-}
-
-// portOf is the port that a URL leads to.
-func portOf(address string) string {
-	u, err := url.Parse(address)
+	wg.Wait()
+	f.Passes = passes
+	spec := &l.app.Spec.Checks.Public
+	learned := l.app.Status.Learned
+	known := learned != nil && learned.ProxyHereURL == spec.URL
+	f.Here = hereOf(good(spec, &hop) && itsName(&hop), known, f.Names, f.Passes)
 	switch {
+	case err != nil && f.Here == facts.HereYes:
+		hop.Class, hop.Error = facts.Refused, err.Error()
 	case err != nil:
-		return ""
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "http":
-		return "80"
+		hop.Error = err.Error() + ", and no proxy is known to be on it"
+	case f.Here == facts.HereNo:
+		hop = facts.HTTP{URL: hop.URL, Class: facts.NotAsked, Error: elsewhere(f.Names, portOf(q.url))}
+	case badCertificate(f, &hop):
+		hop.Class, hop.Error = facts.Certificate, "its certificate is not good: "+string(hop.Certificate.Problem)
 	}
-	return "443"
+	f.Proxy = &hop
+	cert := f.Certificate
+	if cert == nil || cert.Problem == "" {
+		return
+	}
+	if cert.Problem == facts.Expired || cert.Problem == facts.NotYetValid {
+		away := f.Names.Outcome == facts.Resolved && !f.Names.Own
+		f.Clock = p.clock(ctx, q.url, away, q.limit)
+	}
+	if f.Here != facts.HereNo && f.CDN == "" {
+		cert.File = fileOf(certificate, cert)
+	}
 }
 
-// leadsHere tells whether a URL's name stands for an address of this machine.
-func leadsHere(ctx context.Context, address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
+// badCertificate tells whether the certificate that this machine's proxy shows is what is wrong. Behind a network that
+// delivers the site, or another machine, it need not be one that the world trusts.
+func badCertificate(f *facts.Public, hop *facts.HTTP) bool {
+	if hop.Class != facts.Answered || hop.Certificate == nil || hop.Certificate.Problem == "" {
 		return false
 	}
-	const limit = 2 * time.Second // only asked where something is wrong, and name servers may be that
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	means, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
-	if err != nil {
-		return false
+	between := f.CDN != "" || f.Names.Outcome == facts.Resolved && !f.Names.Own
+	return f.Class == facts.Certificate || !between || originRefused(f.Status)
+}
+
+// originRefused tells whether a status is that of a delivery network that does not like the certificate behind it.
+func originRefused(status int) bool { return status == 525 || status == 526 }
+
+// hereOf weighs what tells whether the site's proxy is on this machine: it answers for the site as it should; it was seen to;
+// the name stands for this machine; its configuration leads the name to the application.
+func hereOf(answers, known bool, names *facts.Names, passes *facts.Passes) facts.Here {
+	switch {
+	case answers, known, names.Own, passes.Named && passes.Ours:
+		return facts.HereYes
+	case names.Outcome == facts.Resolved:
+		return facts.HereNo
 	}
-	own, err := net.InterfaceAddrs()
-	if err != nil {
-		return false
+	return ""
+}
+
+// itsName tells whether what answers has a certificate for the name: another site's does not, whatever it answers.
+func itsName(h *facts.HTTP) bool {
+	return h.Certificate == nil || h.Certificate.Problem != facts.WrongName
+}
+
+// findHere finds out once an hour, while the site answers, whether its proxy is on this machine: behind NAT or a delivery
+// network its name does not tell. A connection that the check makes is no proof that what listens here is what answered.
+func (p *Prober) findHere(ctx context.Context, l *look, q question, f *facts.Public, now time.Time) {
+	w := p.wayOf(l)
+	if now.Sub(w.hereAt) < hereEvery {
+		return
 	}
-	return slices.ContainsFunc(means, func(a netip.Addr) bool {
-		return a.IsLoopback() || slices.ContainsFunc(own, func(n net.Addr) bool {
-			ip, ok := n.(*net.IPNet)
-			return ok && ip.IP.Equal(net.IP(a.AsSlice()))
-		})
-	})
+	w.hereAt = now
+	_, err := listenerOn(ctx, portOf(q.url))
+	hop := facts.HTTP{Class: facts.NotAsked}
+	if err == nil {
+		hop = p.askProxy(ctx, q)
+	}
+	answers := good(&l.app.Spec.Checks.Public, &hop) && itsName(&hop)
+	names, passes := &facts.Names{}, &facts.Passes{}
+	if !answers {
+		names = p.lookUp(ctx, q.url)
+		passes, _ = p.passes(l, q.url)
+	}
+	f.Here = hereOf(answers, false, names, passes)
+}
+
+// readExpiring reads the certificate on disk where the one that is shown soon expires: perhaps a newer one only waits to be
+// loaded.
+func (p *Prober) readExpiring(l *look, f *facts.Public, now time.Time) {
+	c := f.Certificate
+	if c == nil || !c.Expiring(now, l.app.Spec.Checks.Public.CertificateWarning.Duration) {
+		return
+	}
+	w := p.wayOf(l)
+	if w.file == nil || now.Sub(w.fileAt) >= certEvery {
+		_, certificate := p.passes(l, l.app.Spec.Checks.Public.URL)
+		w.file, w.fileAt = fileOf(certificate, c), now
+	}
+	c.File = w.file
+}
+
+var errNoFile = errors.New("the proxy's configuration, as far as it can be read, names none for this site")
+
+func fileOf(path string, shown *facts.Cert) *facts.CertFile {
+	if path == "" {
+		return &facts.CertFile{Error: errNoFile.Error()}
+	}
+	return certFile(path, shown, time.Now())
+}
+
+// wayOf is what is kept for an App. One look at a time is under way for each.
+func (p *Prober) wayOf(l *look) *way {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.ways[l.app.Name]
+	if w == nil || w.url != l.app.Spec.Checks.Public.URL {
+		w = &way{url: l.app.Spec.Checks.Public.URL}
+		p.ways[l.app.Name] = w
+	}
+	return w
 }

@@ -3,7 +3,6 @@ package checks
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -86,7 +85,7 @@ func TestClassify(t *testing.T) {
 		{wrap(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "other.test"}), facts.Certificate},
 		{wrap(&net.DNSError{Err: "no such host", Name: "www.example.test", IsTimeout: true}), facts.DNS},
 		{wrap(&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}), facts.Unreachable},
-		{wrap(errors.New("stopped after 10 redirects")), facts.Redirects},
+		{wrap(errRedirects), facts.Redirects},
 		{wrap(fmt.Errorf("malformed HTTP response")), facts.Garbage},
 	} {
 		if got := classify(tc.err); got != tc.want {

@@ -129,50 +129,6 @@ func (p *Port) By(whose Whose) (Listener, bool) {
 	return Listener{}, false
 }
 
-// Class says how an HTTP request ended, whatever its status.
-type Class string
-
-// The classes.
-const (
-	Answered    Class = "Answered"
-	Refused     Class = "Refused"
-	Timeout     Class = "Timeout"
-	Closed      Class = "Closed" // reset, or ended without an answer
-	Certificate Class = "Certificate"
-	DNS         Class = "DNS"
-	Unreachable Class = "Unreachable"
-	Redirects   Class = "Redirects"
-	Garbage     Class = "Garbage"
-	NotAsked    Class = "NotAsked"
-)
-
-// HTTP is one request and how it ended.
-type HTTP struct {
-	URL    string `json:"url"`
-	Addr   string `json:"addr,omitempty"`
-	Class  Class  `json:"class"`
-	Status int    `json:"status,omitempty"`
-	Server string `json:"server,omitempty"`
-	// Final is where redirects led to, if they led elsewhere.
-	Final string        `json:"final,omitempty"`
-	Took  time.Duration `json:"took"`
-	Error string        `json:"error,omitempty"`
-	// Expires is how long the certificate that was shown is still good for; 0 where none was.
-	Expires time.Duration `json:"expires,omitempty"`
-}
-
-// Public is the site as the world sees it, and, where that failed, the hop to the proxy on this machine.
-type Public struct {
-	HTTP
-	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed, and NotAsked where the
-	// application does not answer or where no proxy is known to be on this machine.
-	Proxy *HTTP `json:"proxy,omitempty"`
-	// Listens says that something on this machine listens on the URL's port.
-	Listens bool `json:"listens,omitempty"`
-	// Proven says that this URL has answered as expected before.
-	Proven bool `json:"proven,omitempty"`
-}
-
 // StalledLow is the share of time, in percent, that some work may stand still for want of memory before memory counts as
 // low whatever is available. The kernel's own documentation calls tens of percent a machine that thrashes.
 const StalledLow = 40.0

@@ -20,6 +20,8 @@ type Config struct {
 	Files []string
 	// Notes say what could not be read or understood, and where.
 	Notes []string
+	// base is the folder that files are named relative to.
+	base string
 }
 
 // Load reads a main file and what it includes. The error is that of the main file; everything else is in Notes.
@@ -29,7 +31,7 @@ func Load(file string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	l.config.Directives = list
+	l.config.Directives, l.config.base = list, l.base
 	return l.config, nil
 }
 

@@ -17,6 +17,9 @@ type Site struct {
 	Listens []Listen `json:"listens,omitempty"`
 	// Proxies are its proxy_pass directives, in their order.
 	Proxies []Proxy `json:"proxies,omitempty"`
+	// Certificate is the file of the certificate that it shows: the first one where there are several. It is empty where there
+	// is none, or where only a request can tell.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // Listen is one port.
@@ -66,7 +69,9 @@ func (c *Config) Sites() []Site {
 	for _, context := range contexts {
 		for _, d := range context {
 			if d.Name == "server" && d.Block != nil {
-				sites = append(sites, site(&d, upstreams))
+				s := site(&d, upstreams)
+				s.Certificate = c.certificate(d.Block, context)
+				sites = append(sites, s)
 			}
 		}
 	}

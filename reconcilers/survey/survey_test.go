@@ -180,24 +180,6 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestMainFile(t *testing.T) {
-	for title, want := range map[string]string{
-		"nginx: master process /usr/sbin/nginx -g daemon on; master_process on;": "",
-		"nginx: master process /usr/sbin/nginx -e /x/e.log -c /x/nginx.conf":     "/x/nginx.conf",
-		"nginx: master process nginx -p /srv/ng -c conf/n.conf":                  "/srv/ng/conf/n.conf",
-		"nginx: master process nginx -p /srv/ng":                                 "/srv/ng/conf/nginx.conf",
-		"nginx: master process nginx -c n.conf":                                  "",
-		"nginx: master process nginx -c":                                         "",
-	} {
-		if file, master := mainFile(title); file != want || !master {
-			t.Errorf("%s: %q, %v", title, file, master)
-		}
-	}
-	if _, master := mainFile("nginx: worker process"); master {
-		t.Error("a worker is no master")
-	}
-}
-
 func TestProxies(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"nginx.conf":           "http { include sites-enabled/*; include gone.conf; }",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,12 +15,6 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/nginx"
 )
-
-// nginxFiles are the usual places of Nginx's main file: Debian's and most others', the source's own, BSD's, OpenResty's.
-var nginxFiles = []string{
-	"/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf",
-	"/usr/local/openresty/nginx/conf/nginx.conf", "/opt/nginx/conf/nginx.conf",
-}
 
 // proxies is what Nginx's configuration says of every port.
 type proxies struct {
@@ -36,10 +29,7 @@ func (s *Surveyor) proxies() *proxies {
 	p := &proxies{local: func(host string) bool { return nginx.Loopback(host) || own(host) }}
 	files, optional := s.Nginx, false
 	if files == nil {
-		var usual bool
-		if files, usual = s.runningNginx(); usual {
-			files, optional = append(files, nginxFiles...), true
-		}
+		files, optional = nginx.Files(s.FS)
 	}
 	for _, file := range files {
 		c, err := nginx.Load(file)
@@ -54,61 +44,6 @@ func (s *Surveyor) proxies() *proxies {
 		p.sites = append(p.sites, c.Sites()...)
 	}
 	return p
-}
-
-// runningNginx are the main files that running masters were told to take; usual says that one was not told, or none is seen.
-func (s *Surveyor) runningNginx() (files []string, usual bool) {
-	all, err := s.FS.Processes()
-	if err != nil {
-		return nil, true
-	}
-	masters := 0
-	for i := range all {
-		p := &all[i]
-		if p.Comm != "nginx" || !p.Alive() {
-			continue
-		}
-		args, err := s.FS.Cmdline(p.Identity)
-		if err != nil {
-			continue
-		}
-		file, master := mainFile(strings.Join(args, " "))
-		switch {
-		case !master:
-			continue
-		case file == "":
-			usual = true
-		case !slices.Contains(files, file):
-			files = append(files, file)
-		}
-		masters++
-	}
-	return files, usual || masters == 0
-}
-
-// mainFile reads `nginx: master process /usr/sbin/nginx -p PREFIX -c FILE`; file is empty where none is named.
-func mainFile(title string) (file string, master bool) {
-	_, command, master := strings.Cut(title, "nginx: master process ")
-	prefix := ""
-	words := strings.Fields(command)
-	for i, w := range words[:max(len(words)-1, 0)] {
-		switch w {
-		case "-c":
-			file = words[i+1]
-		case "-p":
-			prefix = words[i+1]
-		}
-	}
-	switch {
-	case file != "" && !filepath.IsAbs(file) && prefix != "":
-		file = filepath.Join(prefix, file)
-	case file == "" && prefix != "":
-		file = filepath.Join(prefix, "conf", "nginx.conf")
-	}
-	if !filepath.IsAbs(file) {
-		file = ""
-	}
-	return file, master
 }
 
 // leadsTo tells whether any server block leads to a port of this machine.
