@@ -64,7 +64,7 @@ func TestValidateTakesWhatIsRight(t *testing.T) {
 			a.Spec.Checks.Public.Expectations = v1alpha1.Expectations{ExpectBody: "<title>Yachts", ExpectHeader: map[string]string{"X-Powered-By": "Next.js", "etag": ""}}
 			a.Spec.Checks.Local.ExpectBody, a.Spec.Checks.Public.CertificateWarning = "Yachts", lasting(time.Hour)
 		},
-		"a path with a query":          func(a *v1alpha1.App) { a.Spec.Checks.Local.Path = "/health?full=1" },
+		"a path with a query": func(a *v1alpha1.App) { a.Spec.Checks.Local.Path = "/health?full=1" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := validApp()

@@ -43,6 +43,8 @@ type question struct {
 	limit  time.Duration
 	follow bool // redirects, at most ten of them
 	want   *v1alpha1.Expectations
+	// host is the name that is asked for, and forwarded the scheme by which the world asks, where they are not the URL's.
+	host, forwarded string
 	// problem says what is wrong with the certificate that was shown, where the client does not refuse it itself.
 	problem *facts.Problem
 }
@@ -61,6 +63,10 @@ func ask(ctx context.Context, client *http.Client, q question) facts.HTTP {
 		return f
 	}
 	req.Header.Set("User-Agent", userAgent)
+	if q.host != "" {
+		req.Host = q.host
+		req.Header.Set("X-Forwarded-Proto", q.forwarded)
+	}
 	one := *client
 	var way route
 	one.CheckRedirect = way.led

@@ -69,13 +69,19 @@ func (c *publicClient) renew(now time.Time) {
 	}
 }
 
+// localAddr is where the application is asked: the address on which it listens, else the usual one.
+func (l *look) localAddr() netip.AddrPort {
+	addr, ok := listeners.DialAddr(l.listening)
+	if !ok {
+		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(l.app.Spec.Port))
+	}
+	return addr
+}
+
 // askLocal asks the application itself, on the address on which it listens.
 func (p *Prober) askLocal(ctx context.Context, l *look) v1alpha1.CheckResult {
 	spec := l.app.Spec.Checks.Local
-	addr, ok := listeners.DialAddr(l.listening)
-	if !ok {
-		addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(l.app.Spec.Port))
-	}
+	addr := l.localAddr()
 	f := ask(ctx, p.local, question{
 		url: "http://" + addr.String() + spec.Path, limit: timeout(l.app, v1alpha1.CheckLocal), want: &spec.Expectations,
 	})

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/listeners"
 	"github.com/evenkeel/evenkeel/reconcilers/nginx"
@@ -170,11 +169,6 @@ func (l *look) reachedAt(host string) bool {
 		}
 		return at == addr
 	})
-}
-
-// good says that an answer is what the spec expects.
-func good(spec *v1alpha1.PublicCheck, h *facts.HTTP) bool {
-	return h.Class == facts.Answered && slices.Contains(spec.ExpectStatus, int32(h.Status)) && h.Unmet == "" && h.Page == ""
 }
 
 // elsewhere says why the proxy on this machine has no part in it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -44,7 +45,7 @@ func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() boo
 	if f.Page == facts.PageNginxDefault && appMayBeWell() && l.localPage == f.Page {
 		f.Page = "" // the application itself serves that page
 	}
-	if good(spec, &f.HTTP) {
+	if f.Good(spec.ExpectStatus) {
 		p.findHere(ctx, l, q, &f, now)
 		p.readExpiring(l, &f, now)
 		r.Status, r.Reason = metav1.ConditionTrue, "Answers"
@@ -72,7 +73,7 @@ func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() boo
 	if f.Final != "" && f.Class == facts.Answered {
 		r.Message += ", at " + f.Final
 	}
-	if !f.Proven && (f.Proxy.Class == facts.NotAsked || good(spec, f.Proxy)) {
+	if !f.Proven && (f.Proxy.Class == facts.NotAsked || f.Proxy.Good(spec.ExpectStatus)) {
 		r.Status, r.Reason = metav1.ConditionUnknown, "NeverSeen"
 		r.Message = "has never answered as expected since this URL was configured; is the URL right? " + r.Message
 		if f.Proxy.Class == facts.Answered && (f.Class == facts.Refused || f.Class == facts.Timeout || f.Class == facts.Unreachable) {
@@ -91,6 +92,9 @@ func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Pu
 	var passes *facts.Passes
 	var certificate string
 	wg.Go(func() { f.Network = p.network(); passes, certificate = p.passes(l, q.url) })
+	if f.Class == facts.Answered {
+		wg.Go(func() { f.App = p.askApp(ctx, l, q) })
+	}
 	_, err := listenerOn(ctx, portOf(q.url))
 	hop := facts.HTTP{URL: shown(q.url), Class: facts.NotAsked}
 	if err == nil {
@@ -101,7 +105,7 @@ func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Pu
 	spec := &l.app.Spec.Checks.Public
 	learned := l.app.Status.Learned
 	known := learned != nil && learned.ProxyHereURL == spec.URL
-	f.Here = hereOf(good(spec, &hop) && itsName(&hop), known, f.Names, f.Passes)
+	f.Here = hereOf(hop.Good(spec.ExpectStatus) && itsName(&hop), known, f.Names, f.Passes)
 	switch {
 	case err != nil && f.Here == facts.HereYes:
 		hop.Class, hop.Error = facts.Refused, err.Error()
@@ -124,6 +128,21 @@ func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Pu
 	if f.Here != facts.HereNo && f.CDN == "" {
 		cert.File = fileOf(certificate, cert)
 	}
+}
+
+// askApp puts the same question to the application itself: then it is known whether what the world got is its own answer.
+func (p *Prober) askApp(ctx context.Context, l *look, q question) *facts.HTTP {
+	u, err := url.Parse(q.url)
+	if err != nil {
+		return nil
+	}
+	addr := l.localAddr()
+	q.host, q.forwarded = u.Host, u.Scheme
+	u.Scheme, u.Host, u.User = "http", addr.String(), nil
+	q.url, q.follow = u.String(), false
+	h := ask(ctx, p.local, q)
+	h.Addr = addr.String()
+	return &h
 }
 
 // badCertificate tells whether the certificate that this machine's proxy shows is what is wrong. Behind a network that
@@ -169,7 +188,7 @@ func (p *Prober) findHere(ctx context.Context, l *look, q question, f *facts.Pub
 	if err == nil {
 		hop = p.askProxy(ctx, q)
 	}
-	answers := good(&l.app.Spec.Checks.Public, &hop) && itsName(&hop)
+	answers := hop.Good(l.app.Spec.Checks.Public.ExpectStatus) && itsName(&hop)
 	names, passes := &facts.Names{}, &facts.Passes{}
 	if !answers {
 		names = p.lookUp(ctx, q.url)

@@ -1,6 +1,9 @@
 package facts
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Class says how an HTTP request ended, whatever its status.
 type Class string
@@ -53,6 +56,15 @@ type HTTP struct {
 	// Certificate is the one that was shown; nil where none was.
 	Certificate *Cert `json:"certificate,omitempty"`
 }
+
+// Good says that it is an answer as the spec expects it: one of these statuses, with what has to stand in it, and no page of
+// somebody else.
+func (h *HTTP) Good(statuses []int32) bool {
+	return h != nil && h.Class == Answered && h.Unmet == "" && h.Page == "" && slices.Contains(statuses, int32(h.Status))
+}
+
+// Asked says that the question was put.
+func (h *HTTP) Asked() bool { return h != nil && h.Class != NotAsked }
 
 // Problem is what is wrong with a certificate.
 type Problem string
@@ -118,6 +130,9 @@ type Public struct {
 	// Proxy is the same request, sent to this machine's own proxy; nil where it was not needed, and NotAsked where the
 	// application does not answer or where the site's proxy is not known to be on this machine.
 	Proxy *HTTP `json:"proxy,omitempty"`
+	// App is the same question put to the application itself, with its public name; nil where nobody answered in public, or it
+	// was not needed.
+	App *HTTP `json:"app,omitempty"`
 	// Names is what the URL's name stands for, Network whether this machine has one, Clock what is known of this machine's
 	// clock, and Passes where the proxy's configuration leads the site's visitors. All are nil where they were not asked for.
 	Names   *Names   `json:"names,omitempty"`

@@ -42,6 +42,11 @@ early to say. A rule marked *certain* needs no further looks; the others count o
 		}
 		fmt.Fprintf(&b, "| %d | `%s` | %s | %s, %s | %s | %s |\n", n+1, r.Name, r.Sees, r.Blame, r.Reason, follows, limit)
 	}
+	b.WriteString("\n## What is warned of\n\nWhat is well now and will not stay so is told once, then once a day, and when it is over. It is no failure: it opens no\n" +
+		"incident and holds nothing.\n\n| warning | what it sees | blame |\n| --- | --- | --- |\n")
+	for _, w := range Warnings() {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", w.Reason, w.Sees, w.Blame)
+	}
 	b.WriteString("\n## What the operator is told to look at\n\n" +
 		"`{log}` and `{errors}` are `pm2 logs NAME --lines 50` (with `--err`) under PM2, and `tail -n 50 FILE` with the output file under\n" +
 		"exec; `{list}` is `pm2 ls`, or `evenkeel status APP`.\n\n")
@@ -54,6 +59,9 @@ early to say. A rule marked *certain* needs no further looks; the others count o
 			fmt.Fprintf(&b, "- %s\n", hint)
 		}
 		b.WriteString("\n")
+	}
+	for _, w := range Warnings() {
+		fmt.Fprintf(&b, "**%s** (a warning)\n- %s\n\n", w.Reason, strings.Join(w.Next, "\n- "))
 	}
 	want := strings.TrimRight(b.String(), "\n") + "\n"
 	if *update {

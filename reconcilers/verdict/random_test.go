@@ -114,6 +114,23 @@ var troubles = []trouble{
 	},
 }
 
+// The way to the world breaks at any of its hops; now and then what was asked beside it is missing.
+func init() {
+	broken := func(r *rand.Rand, w *world) {
+		w.public = wayCases[r.IntN(len(wayCases))].public
+		switch r.IntN(8) {
+		case 0:
+			w.public.Names = nil
+		case 1:
+			w.public.Certificate = nil
+		case 2:
+			w.public.Proxy, w.public.App = nil, nil
+		}
+		w.fail(r, "public")
+	}
+	troubles = append(troubles, broken, broken)
+}
+
 // records change what is known from before, and what is desired.
 var records = []func(r *rand.Rand, c *pass.Case){
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.Marks = []string{"m"} },

@@ -47,9 +47,25 @@ var rules = []Rule{
 	ruleMemoryLowBriefly,
 	ruleMemoryAppGrew,
 	ruleMemoryHog,
+
+	// It answers, and the world does not reach it: first what would make the rest say little, then who answers it.
+	ruleNoNetwork,
+	ruleClockWrong,
+	ruleCertificateNotLoaded,
 	ruleCertificate,
+	ruleNameServers,
 	ruleDNS,
+	rulePublicPage,
+	ruleNotAsExpected,
+	ruleDefaultPage,
+	ruleWrongProtocol,
+	ruleRedirectLoop,
+	ruleForbidden,
+	ruleWrongUpstream,
+	ruleProxySlow,
 	ruleProxy,
+	ruleDeliveryCertificate,
+	ruleDelivery,
 	ruleNetwork,
 
 	// Whatever is left. The last one needs nothing, so that there always is a verdict.

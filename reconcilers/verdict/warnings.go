@@ -24,7 +24,13 @@ type Warning struct {
 // Warnings is the table of what is warned of.
 func Warnings() []Warning { return append([]Warning(nil), warnings...) }
 
-var warnings = []Warning{}
+var warnings = []Warning{
+	{
+		Reason: "CertificateExpires", Sees: "the certificate that is shown in public expires within spec.checks.public.certificateWarning, and within the last third of its time",
+		Blame: v1alpha1.BlameCertificate, Next: []string{"is it renewed by itself? certbot renew --dry-run", "renewed but not loaded? nginx -t && systemctl reload nginx"},
+		stands: certificateWarning,
+	},
+}
 
 // Warn says how each of them stands.
 func Warn(c *pass.Case) []pass.Warning {

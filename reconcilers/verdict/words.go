@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -135,24 +136,16 @@ func (v *view) memoryTried() bool {
 	return i != nil && slices.ContainsFunc(i.Attempts, func(a v1alpha1.Attempt) bool { return a.Reason == "AppGrew" })
 }
 
-// publicFails says that the public URL fails while the application answers.
-func (v *view) publicFails() string {
-	return "the application answers on this machine, but " + v.public.URL + " does not: " + v.message(v1alpha1.CheckPublic)
-}
-
-// proxyFails says that the proxy on this machine was asked, and did not answer as the public URL should.
-func (v *view) proxyFails() bool {
-	p := v.public.Proxy
-	return p != nil && p.Class != facts.NotAsked && (p.Class != facts.Answered || !expected(v.c.App, p.Status))
-}
-
-func expected(app *v1alpha1.App, status int) bool {
-	return slices.Contains(app.Spec.Checks.Public.ExpectStatus, int32(status))
-}
-
 func outcome(h *facts.HTTP) string {
 	if h.Class == facts.Answered {
-		return "answered " + strconv.Itoa(h.Status)
+		text := "answered " + strconv.Itoa(h.Status)
+		switch {
+		case h.Page == facts.PageNginxDefault:
+			text += " with the page that Nginx comes with"
+		case h.Unmet != "":
+			text += ", but " + h.Unmet
+		}
+		return text
 	}
 	return strings.ToLower(string(h.Class)) + " (" + h.Error + ")"
 }
@@ -185,9 +178,12 @@ func expand(hints []string, v *view) []string {
 	if len(v.deploy.AtWork) > 0 && v.deploy.AtWork[0].PID != 0 {
 		deploy = strconv.Itoa(v.deploy.AtWork[0].PID)
 	}
-	public, host := "", ""
+	public, host, at := "", "", ""
 	if u, err := url.Parse(v.c.App.Spec.Checks.Public.URL); err == nil {
 		public, host = u.Scheme+"://"+u.Host+u.Path, u.Hostname() // without user, password and query
+		if at = u.Host; u.Port() == "" {
+			at = net.JoinHostPort(host, "443")
+		}
 	}
 	log, errors := v.logs()
 	envFile := ".env"
@@ -200,7 +196,7 @@ func expand(hints []string, v *view) []string {
 	fill := strings.NewReplacer(
 		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
-		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{deploy}", deploy,
+		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,
 		"{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),
 	)
 	out := make([]string, len(hints))
