@@ -41,13 +41,25 @@ ensure_packages() {
   done
   [[ -e /usr/include/stdlib.h ]] || want+=(libc6-dev)
   [[ -s /etc/ssl/certs/ca-certificates.crt ]] || want+=(ca-certificates)
+  # the tests start servers of their own, in a folder of their own
+  [[ -x /usr/sbin/mariadbd ]] || want+=(mariadb-server-core)
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || want+=(postgresql)
   ((${#want[@]})) || return 0
   command -v apt-get >/dev/null || die "please install: ${want[*]}"
   ((EUID == 0)) || command -v sudo >/dev/null || die "neither root nor sudo, and these are missing: ${want[*]}"
   say "installing ${want[*]}"
   "${SUDO[@]}" apt-get -o DPkg::Lock::Timeout=300 -qq update
+  # Debian starts what it installs; no service is wanted here, nor a cluster of PostgreSQL's. With this file it starts none.
+  local policy=/usr/sbin/policy-rc.d made='' failed=0
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${SUDO[@]}" tee $policy >/dev/null
+    "${SUDO[@]}" chmod 755 $policy
+    made=1
+  fi
   "${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq install -y --no-install-recommends \
-    "${want[@]}" </dev/null
+    "${want[@]}" </dev/null || failed=$?
+  [[ ! $made ]] || "${SUDO[@]}" rm -f $policy
+  return $failed
 }
 
 is_node_new() { node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null; }

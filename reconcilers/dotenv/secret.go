@@ -21,3 +21,6 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(mask)) }
 
 // MarshalText makes it "***" in JSON and YAML.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(mask), nil }
+
+// Conceal makes a Secret of a value.
+func Conceal(value string) Secret { return Secret{value} }

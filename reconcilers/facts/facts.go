@@ -155,13 +155,6 @@ type Memory struct {
 // not come and go at the edge.
 func (m *Memory) Clears() int64 { return m.Wanted + m.Wanted/2 }
 
-// Database is the database's configuration: names only.
-type Database struct {
-	Files   []string `json:"files,omitempty"`
-	Missing []string `json:"missing,omitempty"`
-	Error   string   `json:"error,omitempty"`
-}
-
 // Workers are the application's own processes.
 type Workers struct {
 	Processes []Worker `json:"processes,omitempty"`
