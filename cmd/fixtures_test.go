@@ -106,7 +106,15 @@ func results(wrong ...v1alpha1.CheckResult) *v1alpha1.Observation {
 }
 
 func failing(check, reason, message string) v1alpha1.CheckResult {
-	return v1alpha1.CheckResult{Check: check, Status: metav1.ConditionFalse, Reason: reason, Message: message}
+	r := v1alpha1.CheckResult{Check: check, Status: metav1.ConditionFalse, Reason: reason, Message: message}
+	switch {
+	case check != v1alpha1.CheckLocal && check != v1alpha1.CheckPublic:
+	case reason == "BadStatus":
+		r.Facts = []byte(`{"class":"Answered","status":504}`)
+	default:
+		r.Facts = []byte(`{"class":"` + reason + `"}`)
+	}
+	return r
 }
 
 // healthy is an App of which everything holds, under supervision.
@@ -126,7 +134,9 @@ func healthy(t *testing.T) view {
 // held is an App behind a proxy that is down.
 func held(t *testing.T) view {
 	v := healthy(t)
-	v.Pass = results(failing("public", "Refused", "connection refused"))
+	refused := failing("public", "Refused", "connection refused")
+	refused.Facts = []byte(`{"url":"https://www.example.com/","class":"Refused","proxy":{"class":"Refused"}}`)
+	v.Pass = results(refused)
 	v.Status.Phase, v.Status.Since = v1alpha1.PhaseDegraded, wall(-4*time.Minute)
 	v.Status.LastIncident = 4
 	v.Status.Incident = &v1alpha1.Incident{Number: 4, StartedAt: at(-4 * time.Minute), Blame: v1alpha1.BlameProxy, Reason: "ProxyFails"}
@@ -261,7 +271,7 @@ func (b *bench) keep(v view) *state.Store {
 	b.must(err)
 	store.Load()
 	b.must(store.Write(v.Status, v.Meta.Generation))
-	b.must(state.WriteLastPass(b.dir, v.Name, v.Pass))
+	b.must(state.WriteLastPass(b.dir, v.Name, v.Pass, v.Before...))
 	return store
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/alert"
 	"github.com/evenkeel/evenkeel/api/monitor"
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/state"
 )
 
@@ -36,8 +37,9 @@ type outlets struct {
 }
 
 type lastPass struct {
-	app string
-	o   v1alpha1.Observation
+	app    string
+	o      v1alpha1.Observation
+	before []v1alpha1.Observation
 }
 
 func newOutlets(g *globals, dir string, flags runFlags) (*outlets, error) {
@@ -107,7 +109,7 @@ func (o *outlets) report(e v1alpha1.Event) {
 // writePasses writes the last passes, away from the loops.
 func (o *outlets) writePasses() {
 	for p := range o.passes {
-		if err := state.WriteLastPass(o.dir, p.app, &p.o); err != nil {
+		if err := state.WriteLastPass(o.dir, p.app, &p.o, p.before...); err != nil {
 			o.log().WithError(err).Warn("last pass was not kept")
 		}
 	}
@@ -124,15 +126,24 @@ func (o *outlets) sink(app string, journal *state.Journal) *appSink {
 	return &appSink{outlets: o}
 }
 
-type appSink struct{ *outlets }
+type appSink struct {
+	*outlets
+	recent []v1alpha1.Observation // for the loop alone
+}
 
-// Pass is called with every finished pass. Finished passes alone feed the watchdog.
+// Pass is called with every finished pass. Finished passes alone feed the watchdog. Where something does not hold, the passes
+// before are kept too: what is blamed may rest on them.
 func (s *appSink) Pass(app *v1alpha1.App, o *v1alpha1.Observation) {
 	s.monitor.Pass(app, o)
+	p := lastPass{app: app.Name, o: *o}
+	if !o.Holds() {
+		p.before = s.recent
+	}
 	select {
-	case s.passes <- lastPass{app.Name, *o}:
+	case s.passes <- p:
 	default: // the disk is behind; the next pass is as good
 	}
+	s.recent = append(slices.Clone(s.recent[max(len(s.recent)-pass.Recent+2, 0):]), *o)
 	s.watchdog.passed(app)
 }
 

@@ -27,8 +27,9 @@ type view struct {
 	// Meta and Status are what evenkeel knows; Status is empty where it could not be read.
 	Meta   metav1.ObjectMeta
 	Status v1alpha1.AppStatus
-	// Pass is the last finished pass; nil where there is none.
-	Pass *v1alpha1.Observation
+	// Pass is the last finished pass; nil where there is none. Before are those before it that were kept, oldest first.
+	Pass   *v1alpha1.Observation
+	Before []v1alpha1.Observation
 	// Holder is the supervisor; nil where none runs.
 	Holder *state.Holder
 	// Ordered is an order in the state file that was not taken yet; empty where there is none.
@@ -52,8 +53,11 @@ func readView(dir, name string) view {
 	if st != nil {
 		v.Meta, v.Status = st.ObjectMeta, st.AppStatus
 	}
-	v.Pass, err = state.ReadLastPass(dir, name)
+	passes, err := state.ReadPasses(dir, name)
 	trouble(err)
+	if n := len(passes); n > 0 {
+		v.Pass, v.Before = &passes[n-1], passes[:n-1]
+	}
 	kept, err := state.ReadDesired(dir, name)
 	trouble(err)
 	if err == nil {

@@ -6,27 +6,27 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
-	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 	"github.com/evenkeel/evenkeel/state"
 )
 
 func newWhyCommand(g *globals) *cobra.Command {
-	var rules bool
+	var rules, all bool
 	c := &cobra.Command{
 		Use:   "why [APP]",
 		Short: "Say what is wrong, who is to blame, what was done, and what comes next",
-		Long: `Why explains one App on one screen: what is wrong and who is blamed, what was seen, what was done in this incident, what
-stands against the next action and when that ends, and what to do next. With one App known, APP may be left out.
+		Long: `Why explains one App on one screen: what is wrong and who is blamed, what was seen, which other rules came near and what
+ruled them out, what was done in this incident, what stands against the next action and when that ends, and what to do next.
+With one App known, APP may be left out. It reads what the supervisor keeps on disk, whether one runs or not.
 
-With --rules it prints the table of rules by which blame is found.
+With --all it tells of every rule that was asked, not only of those that came near. With --rules it prints the table of rules
+by which blame is found; with --rules --all, also what each of them needs.
 
 It exits as status does: 0 well, 1 not well, 3 no supervisor.`,
-		Example: examples("evenkeel why", "evenkeel why my-site", "evenkeel why --rules"),
+		Example: examples("evenkeel why", "evenkeel why my-site --all", "evenkeel why -o json | jq .verdict", "evenkeel why --rules"),
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if rules {
-				_, err := fmt.Fprint(g.Stdout, rulesText(verdict.Rules()))
-				return err
+				return g.printRules(all)
 			}
 			found, err := g.find()
 			if err != nil {
@@ -41,7 +41,12 @@ It exits as status does: 0 well, 1 not well, 3 no supervisor.`,
 			if err != nil {
 				v.Troubles = append(v.Troubles, err.Error())
 			}
-			if _, err := fmt.Fprint(g.Stdout, whyText(&v, events, now, styleFor(g.Stdout))); err != nil {
+			if g.Output != "" {
+				err = g.printObjects(explained(&v, events, now))
+			} else {
+				_, err = fmt.Fprint(g.Stdout, whyText(&v, events, now, styleFor(g.Stdout), all))
+			}
+			if err != nil {
 				return err
 			}
 			return said(v.code(now))
@@ -49,6 +54,8 @@ It exits as status does: 0 well, 1 not well, 3 no supervisor.`,
 		ValidArgsFunction: g.completeApps,
 	}
 	c.Flags().BoolVar(&rules, "rules", false, "print the rules by which blame is found")
+	c.Flags().BoolVarP(&all, "all", "a", false, "tell of every rule that was asked; with --rules, of what each needs")
+	g.addOutput(c, "json", "yaml")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestWhyText(t *testing.T) {
 		"orphaned":    {orphaned(t), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			golden(t, "why/"+name, whyText(&test.view, test.events, noon, style{}))
+			golden(t, "why/"+name, whyText(&test.view, test.events, noon, style{}, false))
 		})
 	}
 }
@@ -60,14 +61,98 @@ func TestWhyReadsTheJournal(t *testing.T) {
 	b.wants(b.run(nil, "why"), exitNotWell, "Cooldown → Failed (GiveUp)", "pm2 logs bbyatch --lines 50", "evenkeel reset bbyatch", b.dir+"/monitor.log")
 }
 
+// TestWhyRulesShowsEveryRule, so that it can be read on a terminal of a hundred columns.
 func TestWhyRulesShowsEveryRule(t *testing.T) {
 	b := newBench(t)
-	code := b.run(nil, "why", "--rules")
-	for _, rule := range verdict.Rules() {
-		b.wants(code, exitWell, rule.Name, rule.Sees)
+	for _, args := range [][]string{{"why", "--rules"}, {"why", "--rules", "--all"}} {
+		code := b.run(nil, args...)
+		text := strings.Join(strings.Fields(b.out.String()), " ")
+		for _, rule := range verdict.Rules() {
+			if !strings.Contains(text, " "+rule.Name+" ") || !strings.Contains(text, rule.Sees) || !strings.Contains(text, rule.AtLimit) {
+				t.Errorf("%q does not tell of %s", args, rule.Name)
+			}
+			for _, need := range rule.Needs() {
+				if len(args) > 2 && !strings.Contains(text, "needs: "+need) {
+					t.Errorf("%q does not tell that %s needs that %s", args, rule.Name, need)
+				}
+			}
+		}
+		for line := range strings.Lines(b.out.String()) {
+			if len([]rune(line)) > rulesWidth+1 {
+				t.Errorf("too wide: %s", line)
+			}
+		}
+		b.wants(code, exitWell)
 	}
-	if strings.Count(b.out.String(), "\n") != len(verdict.Rules())+3 {
-		t.Errorf("want a line for each rule:\n%s", b.out.String())
+	var list ruleList
+	b.wants(b.run(nil, "why", "--rules", "-o", "json"), exitWell)
+	if err := json.Unmarshal(b.out.Bytes(), &list); err != nil || len(list.Items) != len(verdict.Rules()) || list.Kind != "RuleList" {
+		t.Errorf("%d rules of kind %s, %v", len(list.Items), list.Kind, err)
+	}
+}
+
+// hungBesideAStranger is an App that answers no more, beside a stranger that listens on another address of its port.
+func hungBesideAStranger(t *testing.T) view {
+	v := failed(t)
+	facts := func(json string) func(r *v1alpha1.CheckResult) {
+		return func(r *v1alpha1.CheckResult) { r.Facts = []byte(json) }
+	}
+	for n := range v.Pass.Results {
+		switch r := &v.Pass.Results[n]; r.Check {
+		case "local":
+			facts(`{"class":"Timeout","url":"http://127.0.0.1:3003/"}`)(r)
+		case "port":
+			facts(`{"port":3003,"listeners":[{"addr":"127.0.0.1:3003","whose":"Ours","pid":4711},{"addr":"[::1]:3003","whose":"Stranger","pid":99,"user":"root","command":"nc -l"}]}`)(r)
+		}
+	}
+	v.Status.Verdict.Rule = "hung"
+	return v
+}
+
+// TestWhyTellsWhatCameNear, and of all the others only how many there were; --all and -o json tell of each.
+func TestWhyTellsWhatCameNear(t *testing.T) {
+	b := newBench(t)
+	b.supervise(b.desire(siteYAML))
+	v := hungBesideAStranger(t)
+	b.keep(v)
+	code := b.run(nil, "why")
+	b.wants(code, exitNotWell, "What else was considered", "stranger-on-port", "the application itself listens on its port: pid 4711", "that were farther off")
+	if strings.Contains(b.out.String(), "runtime-lost") {
+		t.Errorf("a rule is told of that did not come near, and is not the first of its kind:\n%s", b.out.String())
+	}
+	if lines := strings.Count(b.out.String(), "\n"); lines > 60 {
+		t.Errorf("%d lines are no screen", lines)
+	}
+	b.wants(b.run(nil, "why", "--all"), exitNotWell, "runtime-lost", "the process manager itself runs", "stranger-on-port")
+	var e explanation
+	b.wants(b.run(nil, "why", "-o", "json"), exitNotWell)
+	if err := json.Unmarshal(b.out.Bytes(), &e); err != nil {
+		t.Fatal(err)
+	}
+	if e.Verdict.Rule != "hung" || e.Metadata.Name != "bbyatch" || len(e.Next) == 0 || len(e.Considered) < 20 || !e.Supervised || e.Well {
+		t.Errorf("%+v", e)
+	}
+	b.wants(b.run(nil, "why", "-o", "yaml"), exitNotWell, "kind: Explanation", "rule: stranger-on-port")
+}
+
+// TestWhyReadsTheLooksBefore: what an App is blamed for may rest on more than the last look.
+func TestWhyReadsTheLooksBefore(t *testing.T) {
+	b := newBench(t)
+	b.supervise(b.desire(siteYAML))
+	v := failed(t)
+	gone := failing("process", "Stopped", "PM2 says stopped")
+	gone.Facts = []byte(`{"runtime":"pm2","daemon":true,"state":"Stopped","rows":[{"id":"0","state":"Stopped","restarts":0}]}`)
+	v.Pass = results(gone, failing("local", "Refused", "connection refused"))
+	before := *v.Pass.DeepCopy()
+	before.At = before.At.Add(-5 * time.Second)
+	v.Status.Verdict.Rule = "process-gone"
+	b.keep(v)
+	b.wants(b.run(nil, "why"), exitNotWell, "rule process-going applies") // as far as one look can tell
+	v.Before = []v1alpha1.Observation{before}
+	b.keep(v)
+	b.wants(b.run(nil, "why"), exitNotWell, "rule process-gone")
+	if strings.Contains(b.out.String(), "process-going") {
+		t.Errorf("it was not seen that nothing changed for five seconds:\n%s", b.out.String())
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/keeper"
-	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 )
 
 // timelineLength is how many lines of an incident's timeline are shown.
@@ -18,8 +17,9 @@ const timelineLength = 12
 // monitorLog is where the supervisor of a state folder writes its log, unless it was told otherwise.
 func monitorLog(dir string) string { return filepath.Join(dir, "monitor.log") }
 
-// whyText is what `why` prints: one screen, in plain words. events are those of the last incident, oldest first.
-func whyText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style) string {
+// whyText is what `why` prints: one screen, in plain words. events are those of the last incident, oldest first; with all,
+// every rule that was considered is told of.
+func whyText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style, all bool) string {
 	var b strings.Builder
 	b.WriteString(absent(v, now, s))
 	b.WriteString(whyHead(v, now, s))
@@ -35,6 +35,7 @@ func whyText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style) st
 	}
 	section("What is wrong", wrongText(v, s))
 	section("What was seen", evidenceText(v, now, s))
+	section("What else was considered, and what ruled it out", consideredText(v, s, all))
 	section("What was done", doneText(v, events, now, s))
 	section("What stands against the next action", againstText(v, now))
 	section("What to do next", nextText(v))
@@ -264,7 +265,8 @@ func againstText(v *view, now v1alpha1.Instant) string {
 	return "  " + strings.Join(apply(lines, plain), "\n  ") + "\n"
 }
 
-func nextText(v *view) string {
+// nextLines are what the operator can do.
+func nextLines(v *view) []string {
 	var lines []string
 	if verdict := v.Status.Verdict; verdict != nil {
 		lines = append(lines, verdict.Next...)
@@ -272,6 +274,11 @@ func nextText(v *view) string {
 	if v.Status.Phase == v1alpha1.PhaseFailed {
 		lines = append(lines, "when it is mended: evenkeel reset "+v.Name)
 	}
+	return lines
+}
+
+func nextText(v *view) string {
+	lines := nextLines(v)
 	if len(lines) == 0 {
 		return ""
 	}
@@ -315,26 +322,6 @@ func lastIncident(v *view, events []v1alpha1.Event, now v1alpha1.Instant) string
 		text += fmt.Sprintf(" began %s and was closed %s", ago(now.Wall.Sub(first.Time.Time)), ago(now.Wall.Sub(last.Time.Time)))
 	}
 	return text + "\n" + timeline(events, now)
-}
-
-// rulesText is the table of rules.
-func rulesText(rules []verdict.Rule) string {
-	rows := [][]cell{{{"RULE", nil}, {"BLAME", nil}, {"REASON", nil}, {"REMEDY", nil}, {"AT ITS LIMIT", nil}, {"WHAT IT SEES", nil}}}
-	for _, r := range rules {
-		remedy := string(r.Remedy)
-		if r.Plan != "" {
-			remedy += " (" + r.Plan + ")"
-		}
-		if r.Limit > 0 {
-			remedy += " " + human(r.Limit)
-		}
-		limit := r.AtLimit
-		if limit == "" {
-			limit = "-"
-		}
-		rows = append(rows, []cell{{r.Name, nil}, {string(r.Blame), nil}, {r.Reason, nil}, {remedy, nil}, {limit, nil}, {r.Sees, nil}})
-	}
-	return "The first rule that applies gives the verdict.\n\n" + table("", rows)
 }
 
 func apply(list []string, f func(string) string) []string {

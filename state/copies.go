@@ -14,17 +14,24 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
-// WriteLastPass puts the last finished pass where other commands find it: `<app>.pass.json`. It is written on every pass
-// and not forced to disk: after a loss of power it may be old, or empty.
-func WriteLastPass(dir, app string, o *v1alpha1.Observation) error {
-	return writeLastPass(OS(), dir, app, o)
+// lastPass is the file: the last pass, and those before it where they help to understand it.
+type lastPass struct {
+	*v1alpha1.Observation
+	Before []v1alpha1.Observation `json:"before,omitempty"`
 }
 
-func writeLastPass(fs FS, dir, app string, o *v1alpha1.Observation) error {
+// WriteLastPass puts the last finished pass where other commands find it: `<app>.pass.json`, with those before it, oldest
+// first, where they are given. It is written on every pass and not forced to disk: after a loss of power it may be old, or
+// empty.
+func WriteLastPass(dir, app string, o *v1alpha1.Observation, before ...v1alpha1.Observation) error {
+	return writeLastPass(OS(), dir, app, o, before...)
+}
+
+func writeLastPass(fs FS, dir, app string, o *v1alpha1.Observation, before ...v1alpha1.Observation) error {
 	if err := CheckName(app); err != nil {
 		return err
 	}
-	data, err := json.Marshal(o)
+	data, err := json.Marshal(lastPass{o, before})
 	if err == nil {
 		err = replace(fs, passPath(dir, app), append(data, '\n'), false)
 	}
@@ -36,6 +43,16 @@ func writeLastPass(fs FS, dir, app string, o *v1alpha1.Observation) error {
 
 // ReadLastPass reads the last finished pass. Where there is none yet the error is os.ErrNotExist.
 func ReadLastPass(dir, app string) (*v1alpha1.Observation, error) {
+	list, err := ReadPasses(dir, app)
+	if err != nil {
+		return nil, err
+	}
+	return &list[len(list)-1], nil
+}
+
+// ReadPasses reads the last finished pass and those before it that were kept with it, oldest first. There is at least one,
+// or an error; where there is none yet it is os.ErrNotExist.
+func ReadPasses(dir, app string) ([]v1alpha1.Observation, error) {
 	if err := CheckName(app); err != nil {
 		return nil, err
 	}
@@ -43,11 +60,11 @@ func ReadLastPass(dir, app string) (*v1alpha1.Observation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the last pass of %s: %w", app, err)
 	}
-	var o v1alpha1.Observation
-	if err := json.Unmarshal(data, &o); err != nil {
+	last := lastPass{Observation: &v1alpha1.Observation{}}
+	if err := json.Unmarshal(data, &last); err != nil {
 		return nil, fmt.Errorf("reading the last pass of %s: %w", app, err)
 	}
-	return &o, nil
+	return append(last.Before, *last.Observation), nil
 }
 
 func passPath(dir, app string) string { return filepath.Join(dir, app+".pass.json") }

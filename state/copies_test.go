@@ -36,6 +36,24 @@ func TestLastPass(t *testing.T) {
 	}
 }
 
+// TestThePassesBeforeAreKeptWithTheLast where they are given, and gone with the next one where they are not.
+func TestThePassesBeforeAreKeptWithTheLast(t *testing.T) {
+	dir := t.TempDir()
+	look := func(check string) v1alpha1.Observation {
+		return v1alpha1.Observation{Results: []v1alpha1.CheckResult{{Check: check}}}
+	}
+	last := look("c")
+	for _, before := range [][]v1alpha1.Observation{{look("a"), look("b")}, nil} {
+		if err := WriteLastPass(dir, "shop", &last, before...); err != nil {
+			t.Fatal(err)
+		}
+		list, err := ReadPasses(dir, "shop")
+		if err != nil || len(list) != len(before)+1 || list[len(list)-1].Results[0].Check != "c" || len(before) > 0 && list[0].Results[0].Check != "a" {
+			t.Errorf("%+v, %v", list, err)
+		}
+	}
+}
+
 // A pass costs no fsync, and one that cannot be written leaves the last one.
 func TestLastPassFailures(t *testing.T) {
 	fs := newSim()

@@ -152,10 +152,15 @@ func (f *finder) visit(n ast.Node) bool {
 			case "Limit", "Look", "Remedy", "Blame", "Plan":
 				f.wrap(n.Value, "mutantZero", f.add(n, "without "+f.text(n)))
 			case "When": // each condition of a rule; without it, it always holds
-				if list, ok := n.Value.(*ast.CompositeLit); ok {
-					for _, e := range list.Elts {
-						f.wrap(e, "mutantZero", f.add(e, "without the condition "+f.text(e)+" of "+f.value))
-					}
+				var list []ast.Expr
+				switch v := n.Value.(type) {
+				case *ast.CompositeLit:
+					list = v.Elts
+				case *ast.CallExpr:
+					list = v.Args
+				}
+				for _, e := range list {
+					f.wrap(e, "mutantZero", f.add(e, "without the condition "+f.text(e)+" of "+f.value))
 				}
 			}
 		}

@@ -25,13 +25,26 @@ import (
 	"time"
 )
 
-// targets are the files that are changed.
+// targets are the files that are changed. The table of rules is in as many as it has layers.
 var targets = []string{
-	"reconcilers/judge.go", "reconcilers/verdict/verdict.go", "reconcilers/verdict/condition.go", "reconcilers/verdict/rules_app.go",
-	"reconcilers/verdict/rules_database.go", "reconcilers/verdict/rules_deploy.go", "reconcilers/verdict/rules_memory.go",
-	"reconcilers/verdict/rules_port.go", "reconcilers/verdict/rules_rest.go", "reconcilers/verdict/rules_runtime.go",
-	"reconcilers/verdict/rules_way.go", "reconcilers/verdict/view.go", "reconcilers/verdict/words.go", "controller/decide.go",
-	"controller/incident.go", "state/machine/machine.go",
+	"reconcilers/judge.go", "reconcilers/verdict/*.go", "controller/decide.go", "controller/incident.go", "state/machine/machine.go",
+}
+
+// files are the targets, each by its name.
+func files(root string) ([]string, error) {
+	var list []string
+	for _, pattern := range targets {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			return nil, fmt.Errorf("no file is named %s (%w)", pattern, err)
+		}
+		for _, path := range found {
+			if !strings.HasSuffix(path, "_test.go") {
+				list = append(list, strings.TrimPrefix(path, root+"/"))
+			}
+		}
+	}
+	return list, nil
 }
 
 const reasons = "docs/mutants.md"
@@ -61,6 +74,9 @@ func run(args []string) error {
 	_ = f.Parse(args)
 	root, err := filepath.Abs(".")
 	if err != nil {
+		return err
+	}
+	if targets, err = files(root); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "evenkeel-mutants-")

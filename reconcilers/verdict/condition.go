@@ -43,7 +43,7 @@ func (c *condition) found(v *view) string {
 var (
 	answers = condition{
 		yes: "something gives good answers", no: "nothing gives good answers",
-		holds: (*view).answers, seen: func(v *view) string { return v.lead.Message },
+		holds: (*view).answers,
 	}
 	leadFails = condition{
 		yes: "the leading check is False", no: "the leading check is not False",

@@ -6,8 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
 var update = flag.Bool("update", false, "write docs/verdicts.md anew")
@@ -47,14 +45,16 @@ early to say. A rule marked *certain* needs no further looks; the others count o
 	for _, w := range Warnings() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", w.Reason, w.Sees, w.Blame)
 	}
-	b.WriteString("\n## What the operator is told to look at\n\n" +
-		"`{log}` and `{errors}` are `pm2 logs NAME --lines 50` (with `--err`) under PM2, and `tail -n 50 FILE` with the output file under\n" +
-		"exec; `{list}` is `pm2 ls`, or `evenkeel status APP`.\n\n")
+	b.WriteString("\n## What each rule needs, and what the operator is told to look at\n\n" +
+		"A rule applies where all that it needs is so; `evenkeel why` tells of the first thing that was not. `{log}` and `{errors}` are\n" +
+		"`pm2 logs NAME --lines 50` (with `--err`) under PM2, and `tail -n 50 FILE` with the output file under exec; `{list}` is `pm2 ls`,\n" +
+		"or `evenkeel status APP`.\n\n")
 	for _, r := range Rules() {
-		if len(r.Next) == 0 || r.Remedy == v1alpha1.RemedyNone {
-			continue
+		needs := strings.Join(r.Needs(), "; ")
+		if needs == "" {
+			needs = "nothing"
 		}
-		fmt.Fprintf(&b, "**%s**\n", r.Name)
+		fmt.Fprintf(&b, "**%s** needs: %s.\n", r.Name, needs)
 		for _, hint := range r.Next {
 			fmt.Fprintf(&b, "- %s\n", hint)
 		}

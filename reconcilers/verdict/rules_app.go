@@ -18,7 +18,7 @@ var (
 		yes: "it comes and goes without one good answer", no: "it has not come and gone often enough for a crash loop",
 		holds: (*view).crashLoop,
 		seen: func(v *view) string {
-			return fmt.Sprintf("%d lives, %d unplanned exits in ten minutes", v.lives(), v.process.Crashes)
+			return fmt.Sprintf("lives without a good answer: %d, unplanned exits in ten minutes: %d", v.lives(), v.process.Crashes)
 		},
 	}
 	comesToNothing = condition{

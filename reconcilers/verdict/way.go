@@ -121,10 +121,17 @@ func (v *view) sameFromApp() bool {
 	return p.Class == facts.Answered && app != nil && app.Class == facts.Answered && app.Status == p.Status && app.Page == p.Page && app.Unmet == p.Unmet
 }
 
-// public is a check that fails in public while the application answers, and what else is needed.
-func inPublic(more ...condition) []condition {
-	return append([]condition{fails(v1alpha1.CheckPublic), answers}, more...)
+// worldFails is what all rules about the way to the world are about.
+var worldFails = condition{
+	yes: "the application answers on this machine, and its public URL does not",
+	no:  "its public URL does not fail, or the application itself does",
+	holds: func(v *view) bool {
+		return v.is(v1alpha1.CheckPublic, metav1.ConditionFalse) && v.lead.Status == metav1.ConditionTrue
+	},
 }
+
+// inPublic is a check that fails in public while the application answers, and what else is needed.
+func inPublic(more ...condition) []condition { return append([]condition{worldFails}, more...) }
 
 // publicEnds is how the request to the public URL ended.
 func publicEnds(class facts.Class, yes, no string) condition {
