@@ -86,6 +86,9 @@ func testPair(w *world, p table.Pair) {
 	if list := in.byProgram(); len(list) > 0 && list[len(list)-1].Kind != v1alpha1.AlertResolved {
 		w.Errorf("the end was not told: %q", words(list))
 	}
+	for _, a := range in.byProgram() {
+		w.note("%s %s %s: %s", a.Time.Format("15:04:05"), a.Kind, a.Blame, a.Message)
+	}
 	w.measure.add("Healthy %.0f s after both were lifted, %d recoveries, %q%s", took.Seconds(), len(begun), words(in.byProgram()), reset)
 }
 

@@ -40,6 +40,7 @@ type rowTest struct {
 
 // rowChecks are the further checks that rows name.
 var rowChecks = map[string]func(r *rowTest){
+	"deploy-over":     (*rowTest).deployOverFirst,
 	"one-daemon":      (*rowTest).oneDaemon,
 	"orphan-ended":    (*rowTest).orphanEnded,
 	"pid-changed":     (*rowTest).pidChanged,
@@ -308,6 +309,16 @@ func (r *rowTest) pidChanged() {
 		now := r.site()
 		return now.String(), now.PID != 0 && now != r.old && r.local() == http.StatusOK
 	})
+}
+
+// deployOverFirst waits for the end of the deploy, and says that until then nothing was done.
+func (r *rowTest) deployOverFirst() {
+	if r.deployOver() {
+		r.Error("the deploy was over before it was looked at: the test proves nothing")
+	}
+	over := r.eventually(5*time.Minute, "the end of the deploy", func() (string, bool) { return r.sup.summary(), r.deployOver() })
+	r.didNothing(over)
+	r.measure.add("the deploy took %.0f s", over.Sub(r.t0).Seconds())
 }
 
 func (r *rowTest) processUnknown() {

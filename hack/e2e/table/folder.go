@@ -21,6 +21,16 @@ var folder = []Row{
 		Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Starts: true, Case: "deploy-takes-it-down",
 	},
 	{
+		Name: "deploy-while-500", Failure: "a deploy while its front page answers 500: nothing is done until it is over",
+		Faults: []string{"http-500", "deploy"}, Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Starts: true,
+		Confirmed: 15 * time.Second, Healthy: 75 * time.Second, Check: "deploy-over", Seconds: 110,
+	},
+	{
+		Name: "npm-start-is-no-deploy", Failure: "`pm2 start npm -- start`, whose npm is no deploy, and its front page answers 500",
+		Before: []string{"pm2-with script: 'npm', args: 'start', node_args: ''"}, Faults: []string{"http-500"},
+		Action: Plain, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lift: Itself, Seconds: 45,
+	},
+	{
 		Name: "build-missing", Failure: "the build output is gone, and it is started without it",
 		Faults: []string{"build-missing"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
 		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"build"}, Seconds: 60,
