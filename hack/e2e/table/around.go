@@ -34,7 +34,11 @@ var web = []Row{
 	},
 	{
 		Name: "nginx-mispointed", Failure: "Nginx passes to a wrong port: 502",
-		Faults: []string{"nginx-upstream"}, Action: Hold, Blame: proxy, Rules: []string{"proxy"}, App: Kept, Lost: []string{"nginx"}, Long: true, Seconds: 60,
+		Faults: []string{"nginx-upstream"}, Action: Hold, Blame: proxy, Rules: []string{"wrong-upstream"}, App: Kept, Lost: []string{"nginx"}, Long: true, Seconds: 60,
+	},
+	{
+		Name: "nginx-default", Failure: "the public name falls to Nginx's default server: 200, Welcome to nginx!",
+		Faults: []string{"nginx-default"}, Action: Hold, Blame: proxy, Rules: []string{"default-page"}, App: Kept, Lost: []string{"nginx"}, Long: true, Seconds: 60,
 	},
 	{
 		Name: "certificate-expired", Failure: "the certificate has expired",
@@ -46,7 +50,7 @@ var web = []Row{
 	},
 	{
 		Name: "dns", Failure: "the public name does not resolve",
-		Faults: []string{"dns"}, Action: Hold, Blame: dns, Rules: []string{"dns"}, App: Kept, Long: true, Seconds: 60,
+		Faults: []string{"dns"}, Action: Hold, Blame: dns, Rules: []string{"dns", "name-servers"}, App: Kept, Long: true, Seconds: 60,
 	},
 	{
 		Name: "down-and-nginx-too", Failure: "it is down, and Nginx is stopped: it is started all the same",
