@@ -1,6 +1,8 @@
 package table
 
 import (
+	"slices"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
@@ -9,6 +11,8 @@ var (
 	proxy  = blames(v1alpha1.BlameProxy)
 	cert   = blames(v1alpha1.BlameCertificate)
 	dns    = blames(v1alpha1.BlameDNS)
+
+	network = blames(v1alpha1.BlameNetwork)
 )
 
 var machine = []Row{
@@ -51,6 +55,12 @@ var web = []Row{
 	{
 		Name: "dns", Failure: "the public name does not resolve",
 		Faults: []string{"dns"}, Action: Hold, Blame: dns, Rules: []string{"dns", "name-servers"}, App: Kept, Long: true, Seconds: 60,
+	},
+	{
+		Name: "delivery-network", Failure: "a content delivery network does not reach this machine (521 to 526), or shuts it out",
+		Why:    "there is none on the stack; what the big ones answer is known",
+		Action: Hold, Blame: append(slices.Clone(network), v1alpha1.BlameCertificate), Rules: []string{"delivery", "delivery-certificate"}, App: Kept,
+		Proof: "reconcilers/verdict TestTheWayToTheWorld",
 	},
 	{
 		Name: "down-and-nginx-too", Failure: "it is down, and Nginx is stopped: it is started all the same",

@@ -66,4 +66,10 @@ var manager = []Row{
 		Before: []string{"pm2-with watch: ['watched']"}, Faults: []string{"touch-watched"},
 		Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 30,
 	},
+	{
+		Name: "daemon-in-another-service", Failure: "PM2's daemon was born inside another service, and dies when that ends",
+		Why:    "the stack has no systemd; that what evenkeel brings back lives in nobody's service is shown over systemd's answers",
+		Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lost: []string{"pm2", "shop"},
+		Proof: "reconcilers/pm2 TestWithoutTheRightToStartItsServiceAScopeIsMade",
+	},
 }

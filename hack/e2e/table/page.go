@@ -35,7 +35,8 @@ func Page() string {
 	b.WriteString("\n## What cannot be injected there\n\n")
 	for _, r := range Rows() {
 		if r.Why != "" {
-			fmt.Fprintf(&b, "- %s: %s.\n", r.Failure, r.Why)
+			_, test, _ := strings.Cut(r.Proof, " ")
+			fmt.Fprintf(&b, "- %s: %s (`%s`).\n", r.Failure, r.Why, test)
 		}
 	}
 	return b.String()
