@@ -67,6 +67,19 @@ func TestOneTransitionAndBlameIsToldOnce(t *testing.T) {
 	r.wantTold(t, "still well", "")
 }
 
+// TestAnAlertSaysOfWhomAndWhenAndInWhichPhase it is.
+func TestAnAlertSaysOfWhomAndWhenAndInWhichPhase(t *testing.T) {
+	r := newRig()
+	r.app.Spec.Paused = true
+	r.see(time.Minute, no, no)
+	if len(r.alerts) != 1 {
+		t.Fatalf("%d alerts", len(r.alerts))
+	}
+	if a := r.alerts[0]; a.App != "site" || a.Time != at(time.Minute).Wall || a.Phase != v1alpha1.PhaseDegraded {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestFlapsAreToldOnceAnHour(t *testing.T) {
 	r := newRig()
 	r.app.Spec.Paused = true

@@ -143,6 +143,18 @@ func TestWhatStandsAgainstActingIsSaid(t *testing.T) {
 	}
 }
 
+// TestAHoldWithoutALimitNeverEndsInARecovery, also where the verdict speaks of one at its limit.
+func TestAHoldWithoutALimitNeverEndsInARecovery(t *testing.T) {
+	v := downAndHeld
+	v.HoldLimit.Duration = 0
+	for _, since := range []time.Duration{0, time.Hour} {
+		d := decideOn(v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: &v1alpha1.Hold{Rule: v.Rule, Since: at(since)}}, v, nil)
+		if d.Event != "" || d.Hold == nil || d.Hold.Until != nil {
+			t.Errorf("held for %s: event %q, hold %+v", time.Hour-since, d.Event, d.Hold)
+		}
+	}
+}
+
 // TestAHoldThatIsOverIsLetGo, but for one whose limit is spent: that is not tried twice.
 func TestAHoldThatIsOverIsLetGo(t *testing.T) {
 	for _, spent := range []bool{false, true} {

@@ -44,6 +44,7 @@ type finder struct {
 	set     *token.FileSet
 	fn      string
 	value   string // the package's variable that is being declared
+	results []*ast.FuncType
 	next    int
 	edits   []edit
 	mutants []*mutant
@@ -66,7 +67,7 @@ func instrument(root, file string, next int) ([]byte, []*mutant, error) {
 		if fn, ok := d.(*ast.FuncDecl); ok {
 			f.fn = fn.Name.Name
 		}
-		ast.Inspect(d, f.visit)
+		f.inspect(d)
 	}
 	seen := map[string]int{}
 	for _, m := range f.mutants {
@@ -75,6 +76,39 @@ func instrument(root, file string, next int) ([]byte, []*mutant, error) {
 		m.occurrence = seen[m.key()]
 	}
 	return f.apply(), f.mutants, nil
+}
+
+// inspect goes through a piece of source, and knows of which function what it meets is.
+func (f *finder) inspect(root ast.Node) {
+	var path []ast.Node
+	ast.Inspect(root, func(n ast.Node) bool {
+		if n == nil {
+			if last := path[len(path)-1]; isFunction(last) {
+				f.results = f.results[:len(f.results)-1]
+			}
+			path = path[:len(path)-1]
+			return true
+		}
+		if !f.visit(n) {
+			return false
+		}
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			f.results = append(f.results, n.Type)
+		case *ast.FuncLit:
+			f.results = append(f.results, n.Type)
+		}
+		path = append(path, n)
+		return true
+	})
+}
+
+func isFunction(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.FuncDecl, *ast.FuncLit:
+		return true
+	}
+	return false
 }
 
 func (f *finder) at(p token.Pos) int { return f.set.Position(p).Offset }
@@ -118,16 +152,22 @@ func (f *finder) visit(n ast.Node) bool {
 			f.value = n.Names[0].Name
 		}
 	case *ast.IfStmt:
-		f.negate(n.Cond)
+		f.condition(n.Cond)
 	case *ast.ForStmt:
 		if n.Cond != nil {
-			f.negate(n.Cond)
+			f.condition(n.Cond)
+		}
+	case *ast.ReturnStmt:
+		f.returned(n)
+	case *ast.IndexExpr:
+		if lit, ok := n.Index.(*ast.BasicLit); ok && lit.Kind == token.INT {
+			f.wrap(lit, "mutantMore", f.add(n, "one more: "+f.text(n)))
 		}
 	case *ast.SwitchStmt:
 		if n.Tag == nil {
 			for _, c := range n.Body.List {
 				for _, e := range c.(*ast.CaseClause).List {
-					f.negate(e)
+					f.condition(e)
 				}
 			}
 		}
@@ -194,6 +234,50 @@ func (f *finder) declaration(d *ast.GenDecl) bool {
 	return false
 }
 
+// condition is what a branch is taken for: it is negated, and never holds, which leaves the branch's body out.
+func (f *finder) condition(e ast.Expr) {
+	f.wrap(e, "mutantBranch", f.add(e, "never: "+f.text(e)))
+	f.negate(e)
+}
+
+// returned gives nothing for each value that is returned. Sentences for people are left alone.
+func (f *finder) returned(n *ast.ReturnStmt) {
+	if len(f.results) == 0 {
+		return
+	}
+	var kinds []string
+	if list := f.results[len(f.results)-1].Results; list != nil {
+		for _, field := range list.List {
+			for range max(len(field.Names), 1) {
+				kinds = append(kinds, f.text(field.Type))
+			}
+		}
+	}
+	if len(kinds) != len(n.Results) {
+		return
+	}
+	for at, e := range n.Results {
+		switch text := f.text(e); {
+		case kinds[at] == "string", text == "nil", text == "0", text == "true", text == "false", strings.HasSuffix(text, "{}"):
+		case kinds[at] == "bool":
+			f.negate(e)
+		default:
+			f.wrap(e, "mutantZero["+kinds[at]+"]", f.add(e, "nothing is returned of "+f.text(n)))
+		}
+	}
+}
+
+// number makes a number in an expression one more; like is what it stands beside, which has the type that it needs.
+func (f *finder) number(n *ast.BinaryExpr, e, like ast.Expr) {
+	lit, ok := e.(*ast.BasicLit)
+	if _, both := like.(*ast.BasicLit); !ok || both || lit.Kind != token.INT {
+		return
+	}
+	id := f.add(n, fmt.Sprintf("one more than %s: %s", lit.Value, f.text(n)))
+	f.insert(f.at(e.Pos()), fmt.Sprintf("mutantNumber(%d, %s, ", id, f.source[f.at(like.Pos()):f.at(like.End())]))
+	f.closing(e, ")")
+}
+
 func (f *finder) negate(e ast.Expr) {
 	if f.done[e] {
 		return
@@ -207,6 +291,7 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 	switch n.Op {
 	case token.EQL, token.NEQ:
 		f.negate(n)
+		f.number(n, n.Y, n.X)
 		return
 	case token.LAND:
 		call = "mutantAnd"
@@ -227,7 +312,8 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 	switch call {
 	case "mutantAnd", "mutantOr":
 		id := f.add(n, map[string]string{"mutantAnd": "or: ", "mutantOr": "and: "}[call]+f.text(n))
-		f.insert(from, fmt.Sprintf("%s(%d, ", call, id))
+		left, right := f.add(n, "left alone: "+f.text(n)), f.add(n, "right alone: "+f.text(n))
+		f.insert(from, fmt.Sprintf("%s(%d, %d, %d, ", call, id, left, right))
 		f.edits = append(f.edits, edit{opAt, opAt + len(op), ", func() bool { return ", len(f.edits)})
 		f.closing(n, " })")
 	case "mutantEdge":
@@ -240,6 +326,8 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 		f.insert(from, fmt.Sprintf("mutantLeft(%d, %s, ", id, f.source[from:f.at(n.X.End())]))
 		f.closing(n, ")")
 	}
+	f.number(n, n.X, n.Y)
+	f.number(n, n.Y, n.X)
 }
 
 // statements are left out one by one, where that compiles.

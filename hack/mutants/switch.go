@@ -16,16 +16,28 @@ func mutantKeeps(id int) bool { return id != mutantActive }
 
 func mutantNot(id int, b bool) bool { return b != (id == mutantActive) }
 
-func mutantAnd(id int, a bool, b func() bool) bool {
-	if id == mutantActive {
+func mutantBranch(id int, b bool) bool { return b && id != mutantActive }
+
+func mutantAnd(id, left, right int, a bool, b func() bool) bool {
+	switch mutantActive {
+	case id:
 		return a || b()
+	case left:
+		return a
+	case right:
+		return b()
 	}
 	return a && b()
 }
 
-func mutantOr(id int, a bool, b func() bool) bool {
-	if id == mutantActive {
+func mutantOr(id, left, right int, a bool, b func() bool) bool {
+	switch mutantActive {
+	case id:
 		return a && b()
+	case left:
+		return a
+	case right:
+		return b()
 	}
 	return a || b()
 }
@@ -66,6 +78,13 @@ func mutantMore[T ~int | ~int64](id int, v T) T {
 	return v + 1
 }
 
+func mutantNumber[T ~int | ~int32 | ~int64](id int, _, v T) T {
+	if id == mutantActive {
+		return v + 1
+	}
+	return v
+}
+
 func mutantZero[T any](id int, v T) T {
 	if id == mutantActive {
 		var none T
@@ -74,5 +93,5 @@ func mutantZero[T any](id int, v T) T {
 	return v
 }
 
-var _ = []any{mutantKeeps, mutantNot, mutantAnd, mutantOr, mutantEdge[int], mutantLeft[int], mutantEnd[int], mutantMore[int], mutantZero[int]}
+var _ = []any{mutantKeeps, mutantNot, mutantAnd, mutantOr, mutantEdge[int], mutantLeft[int], mutantEnd[int], mutantMore[int], mutantZero[int], mutantBranch, mutantNumber[int]}
 `
