@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +52,9 @@ func (t totals) years() float64 { return t.lasted.Hours() / 24 / 365.25 }
 
 // run runs episodes until the end, or until findings enough are made.
 func (c *campaign) run(enough int) {
-	defer debug.SetGCPercent(debug.SetGCPercent(800)) // an episode is small and makes much garbage
+	// An episode is small and makes much garbage: it is collected when there is much of it.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(256 << 20))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	c.next = c.first
 	c.total.hits, c.digest = map[hit]int{}, map[int]string{}
 	var wg sync.WaitGroup
@@ -140,9 +143,37 @@ func (c *campaign) report(w io.Writer) {
 		cpuTime().Seconds(), c.seed, c.first, c.first+t.episodes-1, t.years(), t.faults, t.judged, t.passes, t.jumped, t.steps, t.writes, t.events, t.alerts, t.kills, c.sum())
 }
 
+// What a campaign of full length, ten minutes on two cores, has to come to.
+const (
+	fullLength  = 600 * time.Second
+	wantYears   = 100
+	wantFaults  = 20000
+	wantOfAPair = 50
+)
+
+// missed says which of the bounds for a full length were not met; empty if all were.
+func (c *campaign) missed() string {
+	var list []string
+	if y := c.total.years(); y < wantYears {
+		list = append(list, fmt.Sprintf("%.1f years of %d", y, wantYears))
+	}
+	if f := c.total.faults; f < wantFaults {
+		list = append(list, fmt.Sprintf("%d faults of %d", f, wantFaults))
+	}
+	for _, name := range names() {
+		for _, phase := range v1alpha1.Phases() {
+			if n := c.total.hits[hit{name, phase}]; n < wantOfAPair {
+				list = append(list, fmt.Sprintf("%s in %s %d times of %d", name, phase, n, wantOfAPair))
+			}
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 // table prints how often each kind of fault struck in each phase; least is the smallest number.
 func (c *campaign) table(w io.Writer) (least int) {
 	least = 1 << 30
+	sum := map[v1alpha1.Phase]int{}
 	fmt.Fprintf(w, "%-24s", "fault \\ phase")
 	for _, phase := range v1alpha1.Phases() {
 		fmt.Fprintf(w, "%12s", phase)
@@ -153,9 +184,16 @@ func (c *campaign) table(w io.Writer) (least int) {
 		for _, phase := range v1alpha1.Phases() {
 			n := c.total.hits[hit{name, phase}]
 			least = min(least, n)
+			sum[phase] += n
 			fmt.Fprintf(w, "%12d", n)
 		}
 		fmt.Fprintln(w)
 	}
+	fmt.Fprintf(w, "%-24s", "all")
+	for _, phase := range v1alpha1.Phases() {
+		fmt.Fprintf(w, "%12d", sum[phase])
+	}
+	fmt.Fprintf(w, "\n%d kinds of faults in %d phases: %d pairs, each at least %d times\n",
+		len(names()), len(v1alpha1.Phases()), len(names())*len(v1alpha1.Phases()), least)
 	return least
 }

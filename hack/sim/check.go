@@ -145,8 +145,11 @@ func (c *checker) orderSaved(phase v1alpha1.Phase, none bool) {
 
 // stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way, or within the slack of two
 // seconds (and the second to which PM2's log is exact) after it, evenkeel takes for its own: a known gap of noteStop in
-// reconcilers/checks, which goes by the recovery's time.
+// reconcilers/checks, which goes by the recovery's time. So it does of one that stands open on disk while evenkeel is down.
 func (c *checker) stoppedByHand() {
+	if c.s.k == nil && c.onDisk != nil && c.onDisk.Recovery.Open() {
+		return
+	}
 	if k := c.s.k; k != nil && k.status.Recovery != nil {
 		if rec := k.status.Recovery; rec.Open() || c.s.w.instant().Since(*rec.FinishedAt) < 3*time.Second {
 			return

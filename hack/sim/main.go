@@ -42,7 +42,7 @@ func run(args []string) int {
 	c.run(*enough)
 	c.report(os.Stdout)
 	if *table {
-		fmt.Printf("fewest: %d\n", c.table(os.Stdout))
+		c.table(os.Stdout)
 	}
 	for _, b := range c.broken {
 		fmt.Printf("\nBROKEN in episode %d: %s\n", b.episode, b.broken)
@@ -53,6 +53,10 @@ func run(args []string) int {
 		fmt.Println(asTest(s, replay(s)))
 	}
 	if len(c.broken) > 0 {
+		return 1
+	}
+	if missed := c.missed(); *table && time.Duration(*seconds)*time.Second >= fullLength && missed != "" {
+		fmt.Println("too little for a full length:", missed)
 		return 1
 	}
 	return 0

@@ -121,6 +121,13 @@ func (s *Schedule) alone(r *rand.Rand, seed uint64, n int) {
 		}
 		at += span(r, 6*time.Hour, 15*24*time.Hour)
 	}
+	// An operator who stands evenkeel down while all is well: health does not lead out of that, whatever the spec says.
+	if n%2 == 1 {
+		s.Variant = "patient"
+	}
+	s.add(entry(r, "stand-down", at))
+	at += 2 * time.Hour
+	s.add(entry(r, "reset", at))
 	s.Length = at
 }
 
