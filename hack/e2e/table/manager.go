@@ -18,7 +18,7 @@ var manager = []Row{
 	},
 	{
 		Name: "daemon-hangs", Failure: "PM2's daemon does not answer: every pm2 command waits for ever",
-		Faults: []string{"pm2-daemon-hang"}, Action: Nothing, App: Kept, Check: "process-unknown", Seconds: 40,
+		Faults: []string{"pm2-daemon-hang"}, Action: Nothing, App: Kept, Passes: 3, Check: "process-unknown", Seconds: 50,
 	},
 	{
 		Name: "many-commands", Failure: "somebody runs eight pm2 commands at once",
