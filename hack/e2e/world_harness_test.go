@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,7 +26,8 @@ type world struct {
 	*stack
 	dir     string // of this test; deploy's own
 	spared  map[string]proc
-	changed []string // survivors that the test itself ends
+	files   map[string]string // of those others, as inventory tells them
+	changed []string          // survivors that the test itself ends
 	runs    []*supervisor
 	inboxes []*inbox
 	measure *measurement
@@ -41,7 +43,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.mkdir(w.dir)
 	w.measure = &measurement{test: filepath.Base(t.Name())}
-	w.spared = w.survivors()
+	w.spared, w.files = w.survivors(), w.othersFiles()
 	for name, p := range w.spared {
 		if p.PID == 0 {
 			t.Fatalf("%s does not run after the reset", name)
@@ -95,6 +97,17 @@ func (w *world) compareSurvivors() {
 			w.Errorf("survivor %s: %s before, %s after", name, was, now[name])
 		}
 	}
+	w.sameInventory(w.files, w.othersFiles())
+}
+
+// othersFiles are the files of those whom no recovery may touch.
+func (w *world) othersFiles() map[string]string {
+	w.Helper()
+	all := map[string]string{}
+	for _, folder := range []string{w.home("shop"), w.home("stray"), w.live("home", "other")} {
+		maps.Copy(all, w.inventory(folder))
+	}
+	return all
 }
 
 func (w *world) note(format string, args ...any) { w.Logf("      "+format, args...) }
