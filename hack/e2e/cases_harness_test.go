@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -22,9 +23,7 @@ type testCase struct {
 	Seconds int
 	// Always says that it is run whatever the seed draws.
 	Always bool
-	// Pair says that it is one of very many of its kind, of which a run draws E2E_PAIRS (2).
-	Pair bool
-	Run  func(w *world)
+	Run    func(w *world)
 }
 
 var cases []testCase
@@ -42,27 +41,21 @@ func chosen() []testCase {
 	if strings.Contains(pattern, "/") {
 		return all
 	}
-	seed := number("E2E_SEED", uint64(time.Now().UnixNano()))
-	var picked, pairs, rest []testCase
+	var picked, rest []testCase
 	for _, c := range all {
-		switch {
-		case c.Pair:
-			pairs = append(pairs, c)
-		case c.Always, os.Getenv("E2E_FULL") == "1":
+		if c.Always || os.Getenv("E2E_FULL") == "1" {
 			picked = append(picked, c)
-		default:
+		} else {
 			rest = append(rest, c)
 		}
 	}
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(seed(), 0))
 	random.Shuffle(len(rest), func(a, b int) { rest[a], rest[b] = rest[b], rest[a] })
-	random.Shuffle(len(pairs), func(a, b int) { pairs[a], pairs[b] = pairs[b], pairs[a] })
-	picked = append(picked, pairs[:min(int(number("E2E_PAIRS", 2)), len(pairs))]...)
 	budget := usualBudget
 	if limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String()); err == nil && limit > 0 {
 		budget = min(budget, limit*3/4)
 	}
-	left := int(budget.Seconds())
+	left := int(budget.Seconds()) - int(pairsDrawn())*pairSeconds
 	for _, c := range picked {
 		left -= c.Seconds
 	}
@@ -73,21 +66,14 @@ func chosen() []testCase {
 		}
 	}
 	slices.SortFunc(picked, byName)
-	fmt.Printf("e2e: %d of %d tests and %d of %d pairs of faults, drawn with E2E_SEED=%d (budget %s; E2E_FULL=1 runs all tests, E2E_PAIRS=N so many pairs)\n",
-		len(picked)-paired(picked), len(all)-len(pairs), paired(picked), len(pairs), seed, budget)
+	fmt.Printf("e2e: %d of %d tests, drawn with E2E_SEED=%d (budget %s; E2E_FULL=1 runs all)\n", len(picked), len(all), seed(), budget)
 	return picked
 }
 
 func byName(a, b testCase) int { return strings.Compare(a.Name, b.Name) }
 
-func paired(list []testCase) (n int) {
-	for _, c := range list {
-		if c.Pair {
-			n++
-		}
-	}
-	return n
-}
+// seed is what everything is drawn with that is drawn.
+var seed = sync.OnceValue(func() uint64 { return number("E2E_SEED", uint64(time.Now().UnixNano())) })
 
 // number is a whole number of the environment.
 func number(name string, otherwise uint64) uint64 {
@@ -121,8 +107,10 @@ func TestMain(m *testing.M) {
 }
 
 // TestE2E runs what was chosen, one after the other: there is one stack.
-func TestE2E(t *testing.T) {
-	for _, c := range chosen() {
+func TestE2E(t *testing.T) { runAll(t, chosen()) }
+
+func runAll(t *testing.T, list []testCase) {
+	for _, c := range list {
 		t.Run(c.Name, func(t *testing.T) {
 			w := newWorld(t)
 			start := time.Now()

@@ -3,11 +3,14 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -17,14 +20,28 @@ import (
 // pairSeconds is what one pair takes, the reset of the stack included.
 const pairSeconds = 45
 
-func init() {
-	for _, p := range table.Pairs() {
-		register(testCase{Name: pairName(p), Seconds: pairSeconds, Pair: true, Run: func(w *world) { testPair(w, p) }})
+// pairsDrawn is how many pairs a run draws.
+func pairsDrawn() uint64 { return number("E2E_PAIRS", 2) }
+
+// TestPairs runs E2E_PAIRS pairs of faults that E2E_SEED draws, or those that are named: TestPairs/hang-and-dns.
+func TestPairs(t *testing.T) {
+	all := table.Pairs()
+	drawn := all
+	if !strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		random := rand.New(rand.NewPCG(seed(), 1))
+		random.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
+		drawn = all[:min(int(pairsDrawn()), len(all))]
+		fmt.Printf("e2e: %d of %d pairs of faults, drawn with E2E_SEED=%d\n", len(drawn), len(all), seed())
 	}
+	var list []testCase
+	for _, p := range drawn {
+		list = append(list, testCase{Name: pairName(p), Seconds: pairSeconds, Run: func(w *world) { testPair(w, p) }})
+	}
+	runAll(t, list)
 }
 
 func pairName(p table.Pair) string {
-	return "pair-" + strings.ReplaceAll(p[0].Fault+"-and-"+p[1].Fault, " ", "-")
+	return strings.ReplaceAll(p[0].Fault+"-and-"+p[1].Fault, " ", "-")
 }
 
 // testPair has two faults at once for some passes, whatever evenkeel makes of them. Nobody else is harmed; when both have
