@@ -275,8 +275,16 @@ func (s *stepper) resolved(why string) {
 	d := now.Since(i.StartedAt)
 	s.tell(v1alpha1.Alert{
 		Kind: v1alpha1.AlertResolved, Blame: i.Blame, Reason: i.Reason, Duration: metav1.Duration{Duration: d},
-		Message: fmt.Sprintf("%s (incident %d began %s ago; %d recoveries)", why, i.Number, d.Round(time.Second), len(i.Attempts)),
+		Message: fmt.Sprintf("%s (incident %d began %s ago; %s)", why, i.Number, d.Round(time.Second), recoveries(len(i.Attempts))),
 	})
+}
+
+// recoveries is a number of them, in words.
+func recoveries(n int) string {
+	if n == 1 {
+		return "1 recovery"
+	}
+	return fmt.Sprintf("%d recoveries", n)
 }
 
 func (s *stepper) everSent(key string) bool {

@@ -56,7 +56,7 @@ func (Judge) Plan(_ *pass.Case, v *v1alpha1.Verdict, failed *v1alpha1.Recovery) 
 // Step tells what the engine must know of a step.
 func (Judge) Step(app *v1alpha1.App, name string) pass.StepTraits { return recovery.Traits(app, name) }
 
-// marksKept bounds how many marks are remembered.
+// marksKept bounds how many marks are remembered beside those of the rows that there are.
 const marksKept = 16
 
 // Learn gives what is to be remembered after the newest observation.
@@ -106,7 +106,7 @@ func learnMarks(c *pass.Case, l *v1alpha1.Learned, process *facts.Process) {
 			l.Marks = append(l.Marks, row.Mark)
 		}
 	}
-	if over := len(l.Marks) - marksKept; over > 0 {
+	if over := len(l.Marks) - marksKept - len(process.Rows); over > 0 {
 		l.Marks = l.Marks[over:]
 	}
 }

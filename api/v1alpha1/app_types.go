@@ -157,6 +157,11 @@ type PM2Runtime struct {
 	// +kubebuilder:validation:Pattern=`^[^-/]`
 	// +kubebuilder:validation:XValidation:rule="self != 'all' && !self.matches('^[0-9]+$')",message="PM2 takes all for every process, and a number for an id"
 	Process string `json:"process"`
+	// Namespace is PM2's namespace of the process. It is needed only where the same name stands in several, and the process's
+	// folder is not directory. Default: any.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^$|^[^-]`
+	Namespace string `json:"namespace,omitempty"`
 	// Start is what `pm2 start` is given where PM2's list does not hold the process: an ecosystem file or a script,
 	// relative to directory.
 	Start string `json:"start,omitempty"`

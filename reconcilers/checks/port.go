@@ -68,6 +68,7 @@ func (p *Prober) classify(l *look) {
 		fl := facts.Listener{Addr: o.Addr.String(), Whose: p.Whose(l.app, l, o), User: o.User, Waiting: o.RecvQ}
 		if o.Known {
 			fl.PID, fl.Process = o.Process.PID, o.Process.String()
+			fl.Under = underAnother(l, o.Process.PID)
 			fl.Since = max(l.now.Boot.Duration-o.StartedAt, 0)
 			if fl.Whose == facts.Stranger || fl.Whose == facts.OurOrphan {
 				fl.Command, fl.Folder = programName(o), o.Cwd
@@ -131,15 +132,47 @@ func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whos
 			return facts.Stranger // it lives under another row, whatever mark it bears
 		}
 	}
-	for n := range l.snapshot.Processes {
-		if l.snapshot.Processes[n].Cluster && o.Process.PID == l.snapshot.Daemon.PID {
-			return facts.Ours
-		}
+	if o.Process.PID == l.snapshot.Daemon.PID {
+		return clusters(&l.snapshot)
 	}
 	if l.snapshot.Daemon.Badge.On(p.FS, o.Process, Marks(app, app.Status.Learned, &l.snapshot)) {
 		return facts.OurOrphan
 	}
 	return facts.Stranger
+}
+
+// clusters says for whom PM2's daemon itself listens: for a cluster of living workers. Where none lives it has not let go of
+// the port yet.
+func clusters(s *runtime.Snapshot) facts.Whose {
+	ours, others := false, false
+	for n := range s.Processes {
+		if p := &s.Processes[n]; p.Cluster {
+			ours = true
+			if p.Alive() {
+				return facts.Ours
+			}
+		}
+	}
+	for n := range s.Others {
+		others = others || s.Others[n].Cluster && s.Others[n].Alive()
+	}
+	if ours && !others {
+		return facts.Ours
+	}
+	return facts.Stranger
+}
+
+// underAnother is the PM2 daemon that a process descends from, if that is not the one that was asked.
+func underAnother(l *look, pid int) int {
+	if l.app.Spec.Runtime.PM2 == nil {
+		return 0 // evenkeel itself may be PM2's child, and what it keeps with it
+	}
+	for _, p := range l.procs.Ancestors(pid) {
+		if p.PID != l.snapshot.Daemon.PID && p.Alive() && strings.HasPrefix(p.Comm, "PM2 v") {
+			return p.PID
+		}
+	}
+	return 0
 }
 
 // Marks are those that the runtime gives or is known to have given to this application, and to no other row.

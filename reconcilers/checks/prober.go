@@ -72,7 +72,9 @@ type look struct {
 	tree map[int]procfs.Process // the application's own processes
 	main procfs.Process         // the process that the manager names
 	life string
-	age  time.Duration
+	// lifeOf is the row whose life it is.
+	lifeOf string
+	age    time.Duration
 
 	answered  bool
 	localPage facts.Page // what the application's answer was recognised as
@@ -168,10 +170,10 @@ func (p *Prober) lookAround(ctx context.Context, l *look) {
 				l.tree[proc.PID] = proc
 			}
 		}
-		if l.life == "" {
+		// Of several it is the oldest that stands for the application: the others may come and go beside it.
+		if age := max(l.now.Boot.Duration-row.Identity.StartedAt(), 0); l.life == "" || age > l.age {
 			l.main, _ = l.procs.Get(row.PID)
-			l.life = row.Identity.String()
-			l.age = max(l.now.Boot.Duration-row.Identity.StartedAt(), 0)
+			l.life, l.lifeOf, l.age = row.Identity.String(), row.ID, age
 		}
 	}
 	p.mu.Lock()
@@ -197,6 +199,18 @@ func (p *Prober) readHistory(ctx context.Context, l *look) {
 	}
 	if h, err := p.Runtime.Exits(ctx, l.app, since); err == nil {
 		l.history = h
+		l.forgetOthers()
+	}
+}
+
+// forgetOthers takes out of the notes what they tell of another application of the same name: they know names and ids.
+func (l *look) forgetOthers() {
+	foreign := func(id string) bool {
+		return slices.ContainsFunc(l.snapshot.Others, func(p runtime.Process) bool { return p.ID == id && p.Name == runtime.NameOf(l.app) })
+	}
+	l.history.Exits = slices.DeleteFunc(l.history.Exits, func(e runtime.Exit) bool { return foreign(e.ID) })
+	if stop := l.history.LastStop; stop != nil && foreign(stop.ID) {
+		l.history.LastStop = nil
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +41,9 @@ func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
 		}
 		f.Rows = append(f.Rows, fr)
 	}
+	for _, rival := range s.Daemon.Rivals {
+		f.Rivals = append(f.Rivals, rival.PID)
+	}
 	noteStop(l, &f)
 	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: l.tookRuntime}}
 	switch {
@@ -66,7 +71,7 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 	}
 	row := s.Processes[0]
 	for n := range s.Processes {
-		if s.Processes[n].State == state {
+		if s.Processes[n].State == state && (l.lifeOf == "" || s.Processes[n].ID == l.lifeOf) {
 			row = s.Processes[n]
 			break
 		}
@@ -79,7 +84,7 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 	if l.app.Spec.Runtime.Exec == nil {
 		id = "id " + row.ID + ", "
 	}
-	text := fmt.Sprintf("%s says %s (%s%d restarts%s)", manager, row.Raw, id, f.Restarts(), exit)
+	text := fmt.Sprintf("%s says %s (%s%s%s)", manager, row.Raw, id, count(f.Restarts(), "restart"), exit)
 	switch {
 	case row.Lying:
 		text += ", but " + row.Message
@@ -89,7 +94,8 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 	switch state {
 	case runtime.Running:
 		text = fmt.Sprintf("%s, pid %d, up %s", text, row.PID, l.age.Round(time.Second))
-		if comesAndGoes(&l.history, l.age) {
+		text += rowsDown(s)
+		if comesAndGoes(&l.history, l.lifeOf, l.age) {
 			return metav1.ConditionFalse, facts.ReasonCrashLoop, fmt.Sprintf("%s, after %d unplanned exits in ten minutes", text, f.Crashes)
 		}
 		return metav1.ConditionTrue, "Running", text
@@ -105,29 +111,54 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 	}
 }
 
+// rowsDown names the rows that do not run while others do.
+func rowsDown(s *runtime.Snapshot) string {
+	var down []string
+	for n := range s.Processes {
+		if p := &s.Processes[n]; p.State != runtime.Running {
+			down = append(down, fmt.Sprintf("id %s is %s", p.ID, p.Raw))
+		}
+	}
+	if len(down) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d of its %d rows do not run: %s", len(down), len(s.Processes), strings.Join(down, ", "))
+}
+
+// count is a number of things, in words.
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // crashExits is how many unplanned exits within crashWindow make a crash loop.
 const crashExits = 5
 
 // comesAndGoes tells whether the process is one more of a crash loop, though it may be well at this moment: it is not
-// believed until it has outlived its predecessors clearly.
-func comesAndGoes(h *runtime.History, age time.Duration) bool {
+// believed until it has outlived its predecessors clearly. Where several rows run, id is the one whose process has lived the
+// longest; if that one did not end itself, it serves, whatever the others do.
+func comesAndGoes(h *runtime.History, id string, age time.Duration) bool {
 	var first, last time.Time
 	n := 0
+	rows := map[string]bool{}
 	for _, e := range h.Exits {
 		if e.Cause.Planned() || e.At.IsZero() {
 			continue
 		}
+		rows[e.ID] = true
 		if n == 0 {
 			first = e.At
 		}
 		last = e.At
 		n++
 	}
-	if n < crashExits {
+	if n < crashExits || !rows[id] {
 		return false
 	}
-	const margin = 3 * time.Second // the notes tell whole seconds
-	usual := last.Sub(first) / time.Duration(n-1)
+	const margin = 3 * time.Second                                           // the notes tell whole seconds
+	usual := last.Sub(first) / time.Duration(n-1) * time.Duration(len(rows)) // of one row's life
 	return age < 2*usual+margin
 }
 
@@ -141,6 +172,8 @@ func noteStop(l *look, f *facts.Process) {
 	switch {
 	case stop == nil || !stop.Standing || stop.At.IsZero():
 		return
+	case slices.ContainsFunc(l.snapshot.Processes, func(p runtime.Process) bool { return p.State == runtime.Errored }):
+		return // one row was stopped, and another one has died since
 	case stop.Cause != runtime.CauseOrder && !(gone && stop.Cause == runtime.CauseDaemon):
 		return
 	case gone && stop.At.Before(l.now.Wall.Add(-l.now.Boot.Duration-slack)):

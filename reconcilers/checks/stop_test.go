@@ -52,3 +52,44 @@ func TestWhatCountsAsSomebodysStop(t *testing.T) {
 		}
 	}
 }
+
+func TestARowThatDiedBesideOneThatWasStoppedWasNotStopped(t *testing.T) {
+	now := v1alpha1.Instant{Wall: metav1.NewMicroTime(time.Unix(1_800_000_000, 0)), Boot: metav1.Duration{Duration: time.Hour}, BootID: "b"}
+	l := &look{app: v1alpha1.NewApp(), now: now}
+	l.history.LastStop = &runtime.Order{At: now.Wall.Add(-time.Minute), ID: "1", Cause: runtime.CauseOrder, Standing: true}
+	l.snapshot.Processes = []runtime.Process{{ID: "0", State: runtime.Errored}, {ID: "1", State: runtime.Stopped}}
+	var f facts.Process
+	if noteStop(l, &f); f.StopOrdered {
+		t.Error("taken for stopped by hand")
+	}
+}
+
+func TestNotesOfAnotherApplicationOfTheSameNameAreNotTaken(t *testing.T) {
+	l := &look{app: v1alpha1.NewApp()}
+	l.app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: "web"}
+	l.snapshot.Others = []runtime.Process{{ID: "7", Name: "web"}, {ID: "8", Name: "other"}}
+	l.history = runtime.History{Exits: []runtime.Exit{{ID: "7"}, {ID: "0"}, {ID: "8"}}, LastStop: &runtime.Order{ID: "7"}}
+	l.forgetOthers()
+	// What stood under the id of another name was ours when it was noted: PM2 gives ids away again.
+	if len(l.history.Exits) != 2 || l.history.Exits[0].ID != "0" || l.history.LastStop != nil {
+		t.Errorf("%+v", l.history)
+	}
+}
+
+func TestForWhomPM2ItselfListens(t *testing.T) {
+	id := func(pid int) (p runtime.Process) { p.Identity.PID = pid; return p }
+	worker := func(pid int) runtime.Process { p := id(pid); p.Cluster = true; return p }
+	for name, c := range map[string]struct {
+		ours, others []runtime.Process
+		want         facts.Whose
+	}{
+		"one of our workers lives":               {[]runtime.Process{worker(0), worker(5)}, []runtime.Process{worker(6)}, facts.Ours},
+		"ours are stopped, it lets go":           {[]runtime.Process{worker(0)}, []runtime.Process{id(6)}, facts.Ours},
+		"ours are stopped, another's cluster is": {[]runtime.Process{worker(0)}, []runtime.Process{worker(6)}, facts.Stranger},
+		"ours is no cluster":                     {[]runtime.Process{id(5)}, []runtime.Process{worker(6)}, facts.Stranger},
+	} {
+		if got := clusters(&runtime.Snapshot{Processes: c.ours, Others: c.others}); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

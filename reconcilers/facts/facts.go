@@ -22,6 +22,8 @@ type Process struct {
 	// Daemon says that the process manager runs; DaemonPID is its process.
 	Daemon    bool `json:"daemon"`
 	DaemonPID int  `json:"daemonPID,omitempty"`
+	// Rivals are further process managers of the same home that live beside it.
+	Rivals []int `json:"rivals,omitempty"`
 	// Leftover says that the process manager left its socket behind: it was killed. Revival is how it can be brought back,
 	// with the application; NoRevival why it cannot. They are set only where it does not run.
 	Leftover  bool   `json:"leftover,omitempty"`
@@ -117,6 +119,8 @@ type Listener struct {
 	Since time.Duration `json:"since,omitempty"`
 	// Waiting counts the connections that wait to be accepted.
 	Waiting uint32 `json:"waiting,omitempty"`
+	// Under is a PM2 daemon, other than the one that was asked, that its process is a child of, and that would bring it back.
+	Under int `json:"under,omitempty"`
 }
 
 // By returns the first listener of that kind.

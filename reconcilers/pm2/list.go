@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
@@ -59,10 +61,17 @@ func (m *Manager) overSocket(ctx context.Context, h *home) (answer, error) {
 			return answer{daemon: d}, err
 		}
 		h.conn = c
+		h.rivals = m.rivals(c, h.dir)
 		h.last = m.mannersOf(c.daemon.Identity)
 	}
 	rows, err := lister(h.conn).list(ctx)
+	// Who has come beside it since has put its own socket in the place of this one, and a new connection was made.
+	h.rivals = slices.DeleteFunc(h.rivals, func(id procfs.Identity) bool {
+		alive, err := m.fs.Alive(id)
+		return err == nil && !alive
+	})
 	a := answer{daemon: h.conn.daemon, foreign: h.conn.foreign, via: "socket", rows: rows}
+	a.daemon.Rivals = slices.Clone(h.rivals)
 	if h.conn.broken {
 		h.conn = nil
 	}
@@ -70,6 +79,24 @@ func (m *Manager) overSocket(ctx context.Context, h *home) (answer, error) {
 		a.daemon.Reachable = false
 	}
 	return a, err
+}
+
+// rivals are the other daemons of the home that live. It is asked once for each connection: it goes through all processes.
+func (m *Manager) rivals(c *conn, dir string) []procfs.Identity {
+	if c.foreign {
+		return nil
+	}
+	all, err := m.living(dir)
+	if err != nil {
+		return nil
+	}
+	var others []procfs.Identity
+	for _, p := range all {
+		if p.PID != c.daemon.PID {
+			others = append(others, p.Identity)
+		}
+	}
+	return others
 }
 
 func (h *home) drop() {

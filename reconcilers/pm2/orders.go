@@ -38,7 +38,7 @@ func (o order) call(id int64) (string, any) {
 
 // give gives an order and waits until PM2 says that it is carried out. It uses a connection of its own: stopping takes as
 // long as the application takes, and looking goes on meanwhile.
-func (m *Manager) give(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime, o order, id string) error {
+func (m *Manager) give(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime, o order, id string, snap *runtime.Snapshot) error {
 	n, err := strconv.ParseInt(id, 10, 32)
 	if err != nil {
 		return fmt.Errorf("pm2 %s %q: no id of a row: %w", o, id, runtime.ErrNotListed)
@@ -51,10 +51,28 @@ func (m *Manager) give(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime, 
 	method, arg := o.call(n)
 	_, err = ask[nothing](ctx, c, method, arg)
 	if errors.Is(err, runtime.ErrNotUnderstood) || errors.Is(err, runtime.ErrRefused) && strings.Contains(err.Error(), "does not exist") {
+		if who := named(snap, id); who != "" {
+			return fmt.Errorf("%w; `pm2 %s %s` would not do it either: to PM2 that is %s", err, o, id, who)
+		}
 		cmd := &command{m: m, home: h, spec: spec, daemon: d}
 		_, err = cmd.run(ctx, 64<<10, string(o), id)
 	}
 	return err
+}
+
+// named is what else the command would take the id of a row for: it prefers names and namespaces to ids.
+func named(snap *runtime.Snapshot, id string) string {
+	for _, rows := range [][]runtime.Process{snap.Processes, snap.Others} {
+		for i := range rows {
+			switch id {
+			case rows[i].Name:
+				return "the name of row " + rows[i].ID
+			case rows[i].Namespace:
+				return "the namespace of row " + rows[i].ID
+			}
+		}
+	}
+	return ""
 }
 
 // taken tells whether PM2 would signal a stranger, were it told to stop or restart the row: it does that by the number

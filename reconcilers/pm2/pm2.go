@@ -110,6 +110,8 @@ type home struct {
 	commanding chan struct{}
 	// last is what was seen of the daemon that was met last, guarded by asking.
 	last manners
+	// rivals are further daemons of this home, guarded by asking.
+	rivals []procfs.Identity
 	// refused says that we may not start PM2's own service: it was tried.
 	refused atomic.Bool
 }
@@ -158,11 +160,11 @@ func timeoutOr(ctx context.Context) error {
 
 // Look asks PM2 for its list. See [runtime.Runtime].
 func (m *Manager) Look(ctx context.Context, app *v1alpha1.App) (runtime.Snapshot, error) {
-	h, spec, err := m.open(app)
+	h, _, err := m.open(app)
 	if err != nil {
 		return runtime.Snapshot{}, err
 	}
-	return m.look(ctx, h, spec)
+	return m.look(ctx, h, app)
 }
 
 // A process that has just died shows as online for the moment until PM2 notices. That is not worth a wrong answer.
@@ -171,13 +173,14 @@ const (
 	noticeEvery = 10 * time.Millisecond
 )
 
-func (m *Manager) look(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime) (runtime.Snapshot, error) {
+func (m *Manager) look(ctx context.Context, h *home, app *v1alpha1.App) (runtime.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.call)
 	defer cancel()
+	spec := app.Spec.Runtime.PM2
 	for try := 0; ; try++ {
 		a, err := m.rows(ctx, h, spec)
 		s := runtime.Snapshot{Daemon: a.daemon, Via: a.via}
-		s.Daemon.Badge = runtime.Badge{HomeVar: "PM2_HOME", MarkVar: "unique_id", Home: s.Daemon.Home}
+		s.Daemon.Badge = badge(s.Daemon.Home)
 		if err != nil {
 			if s.Daemon.Why == "" {
 				s.Daemon.Why = err.Error()
@@ -188,10 +191,14 @@ func (m *Manager) look(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime) 
 			return s, err
 		}
 		lying := false
+		mine, err := chosen(a.rows, app)
+		if err != nil {
+			return s, err
+		}
 		for i := range a.rows {
 			p := a.rows[i].process(h.dir)
-			m.verify(&p, a.daemon.PID, a.foreign)
-			if p.Name != spec.Process || a.rows[i].Env.Module.or(false) {
+			m.verify(&p, &a)
+			if !mine[i] {
 				s.Others = append(s.Others, p)
 				continue
 			}
@@ -231,10 +238,16 @@ func byID(a, b runtime.Process) int {
 	return 0
 }
 
+// badge is what PM2 writes into the environment of what it starts. The worker of a cluster has it in one variable, pm2_env.
+func badge(home string) runtime.Badge {
+	return runtime.Badge{HomeVar: "PM2_HOME", MarkVar: "unique_id", Wrapped: "pm2_env", Home: home}
+}
+
 // verify asks the kernel about the pid that PM2 names. A living process of that number that is not PM2's own child is a
 // stranger who was given a dead one's pid.
-func (m *Manager) verify(p *runtime.Process, daemon int, foreign bool) {
-	if foreign {
+func (m *Manager) verify(p *runtime.Process, a *answer) {
+	daemon := a.daemon.PID
+	if a.foreign {
 		p.Unseen = true
 		p.Message = "PM2's daemon lives in another pid namespace, so that its pids say nothing here"
 		return
@@ -256,6 +269,8 @@ func (m *Manager) verify(p *runtime.Process, daemon int, foreign bool) {
 	case p.State == runtime.Waiting:
 		// Its process is dead by PM2's own account, so this is another one of PM2's children, or its next life already.
 		return
+	case m.anothers(p, found.Identity):
+		dead = fmt.Sprintf("process %d is another row's: the number was given away again", p.PID)
 	default:
 		p.Identity = found.Identity
 	}
@@ -265,4 +280,18 @@ func (m *Manager) verify(p *runtime.Process, daemon int, foreign bool) {
 	case dead == "" && (p.State == runtime.Stopped || p.State == runtime.Errored):
 		p.Lying, p.Message = true, fmt.Sprintf("PM2 says %q, but its process %d is alive", p.Raw, p.PID)
 	}
+}
+
+// bornWithin is how far PM2's own note of a start and the kernel's may lie apart before they are taken for two starts.
+const bornWithin = 10 * time.Second
+
+// anothers tells whether a living child of PM2's is another row's: born later than this row's life began by PM2's own note,
+// and marked as another one. Either alone proves nothing: the clock may have been set.
+func (m *Manager) anothers(p *runtime.Process, id procfs.Identity) bool {
+	born := time.Now().Add(id.StartedAt() - procfs.SinceBoot())
+	if p.StartedAt.IsZero() || p.Mark == "" || born.Sub(p.StartedAt) < bornWithin {
+		return false
+	}
+	mark := badge(p.Home).Mark(m.fs, id)
+	return mark != "" && mark != p.Mark
 }

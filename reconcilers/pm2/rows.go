@@ -4,8 +4,11 @@ package pm2
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"sigs.k8s.io/json"
 )
@@ -156,4 +159,41 @@ func (r *row) state() (runtime.State, string) {
 	default:
 		return runtime.Unknown, fmt.Sprintf("PM2 says %.40q, a word that evenkeel does not know", string(e.Status))
 	}
+}
+
+// chosen tells which rows are the App's. A name may stand in several namespaces, and then they are several applications: the
+// spec says which is meant, or else the folder does.
+func chosen(rows []row, app *v1alpha1.App) ([]bool, error) {
+	spec := app.Spec.Runtime.PM2
+	mine := make([]bool, len(rows))
+	spaces := map[looseText]bool{}
+	for i := range rows {
+		e := &rows[i].Env
+		mine[i] = string(rows[i].Name) == spec.Process && !e.Module.or(false) && (spec.Namespace == "" || string(e.Namespace) == spec.Namespace)
+		if mine[i] {
+			spaces[e.Namespace] = true
+		}
+	}
+	if len(spaces) < 2 {
+		return mine, nil
+	}
+	here := map[looseText]bool{}
+	for i := range rows {
+		if mine[i] && sameFolder(string(rows[i].Env.Cwd), app.Spec.Directory) {
+			here[rows[i].Env.Namespace] = true
+		}
+	}
+	if len(here) != 1 {
+		names := make([]string, 0, len(spaces))
+		for space := range spaces {
+			names = append(names, fmt.Sprintf("%q", string(space)))
+		}
+		slices.Sort(names)
+		return nil, fmt.Errorf("%w: %q stands in the namespaces %s; set spec.runtime.pm2.namespace to one of them",
+			runtime.ErrAmbiguous, spec.Process, strings.Join(names, " and "))
+	}
+	for i := range rows {
+		mine[i] = mine[i] && here[rows[i].Env.Namespace]
+	}
+	return mine, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 	waiting := "" // for what, as of the last look
 	var back revived
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
-		snap, err := m.look(ctx, h, spec)
+		snap, err := m.look(ctx, h, app)
 		if errors.Is(err, runtime.ErrNoDaemon) && back.how == "" {
 			if back, err = m.revive(ctx, h, app, spec); err == nil {
 				continue
@@ -64,7 +65,7 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 			continue
 		}
 		if len(snap.Processes) == 0 {
-			r, err := m.create(ctx, h, app, spec, snap.Daemon)
+			r, err := m.create(ctx, h, app, spec, &snap)
 			r.Message = back.with(r.Message)
 			return r, err
 		}
@@ -84,7 +85,7 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 					"remove it and add it with autostart on", runtime.ErrRefused, p.ID)
 			}
 			if what != orderWait {
-				last = m.give(ctx, h, spec, what, p.ID)
+				last = m.give(ctx, h, spec, what, p.ID, &snap)
 				if last == nil && what == orderRestart {
 					started[p.ID] = true
 					continue
@@ -172,7 +173,7 @@ func keys(rows []runtime.Process, in map[string]bool) []string {
 // create adds the application to PM2's list. It is the one place where a command runs that could start a daemon: should
 // PM2's die in the third of a second between the look above and the command's own. What forbids that elsewhere (noSpawn)
 // would be inherited by the application. It is noticed, and reported as [runtime.ErrNoDaemon].
-func (m *Manager) create(ctx context.Context, h *home, app *v1alpha1.App, spec *v1alpha1.PM2Runtime, d runtime.Daemon) (runtime.StartResult, error) {
+func (m *Manager) create(ctx context.Context, h *home, app *v1alpha1.App, spec *v1alpha1.PM2Runtime, seen *runtime.Snapshot) (runtime.StartResult, error) {
 	if spec.Start == "" {
 		return runtime.StartResult{}, fmt.Errorf("%w: no row %q in %s, and spec.runtime.pm2.start does not say what to start",
 			runtime.ErrNotListed, spec.Process, h.dir)
@@ -194,16 +195,24 @@ func (m *Manager) create(ctx context.Context, h *home, app *v1alpha1.App, spec *
 				runtime.ErrRefused, spec.Process, spec.Start)
 		}
 	}
-	cmd := &command{m: m, home: h, spec: spec, daemon: d, dir: app.Spec.Directory}
+	if spec.Namespace != "" {
+		args = append(args, "--namespace="+spec.Namespace)
+	}
+	if slices.ContainsFunc(seen.Others, func(p runtime.Process) bool { return p.Name == spec.Process }) {
+		// PM2 goes by the name alone here, and would restart it.
+		return runtime.StartResult{}, fmt.Errorf("%w: PM2 runs another %q, in another namespace, and would restart that; start it by hand",
+			runtime.ErrRefused, spec.Process)
+	}
+	cmd := &command{m: m, home: h, spec: spec, daemon: seen.Daemon, dir: app.Spec.Directory}
 	if _, err := cmd.exec(ctx, 64<<10, nil, args...); err != nil {
-		if snap, lookErr := m.look(ctx, h, spec); lookErr == nil && len(snap.Processes) > 0 {
+		if snap, lookErr := m.look(ctx, h, app); lookErr == nil && len(snap.Processes) > 0 {
 			// PM2 refuses to add what somebody else has added since the look.
 			return runtime.StartResult{How: runtime.AlreadyRunning, Message: "somebody else has just started it"}, nil
 		}
 		return runtime.StartResult{}, err
 	}
 	// For an ecosystem file without such an application PM2 does nothing, and its exit status is 0.
-	snap, err := m.look(ctx, h, spec)
+	snap, err := m.look(ctx, h, app)
 	if err != nil {
 		return runtime.StartResult{}, err
 	}

@@ -23,7 +23,7 @@ func (m *Manager) Stop(ctx context.Context, app *v1alpha1.App, timeout time.Dura
 	if err != nil {
 		return runtime.StopResult{}, err
 	}
-	s := &stopping{m: m, home: h, spec: spec, given: map[string]bool{}, done: make(chan given), seen: seen{}}
+	s := &stopping{m: m, home: h, app: app, spec: spec, given: map[string]bool{}, done: make(chan given), seen: seen{}}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	err = s.run(bounded)
 	cancel()
@@ -53,6 +53,7 @@ func (m *Manager) Stop(ctx context.Context, app *v1alpha1.App, timeout time.Dura
 type stopping struct {
 	m    *Manager
 	home *home
+	app  *v1alpha1.App
 	spec *v1alpha1.PM2Runtime
 
 	given   map[string]bool // lives of rows that an order was given for
@@ -77,7 +78,7 @@ func (s *stopping) names() string { return s.spec.Process + " (" + strings.Join(
 func (s *stopping) run(ctx context.Context) error {
 	poll := firstPoll
 	for first := true; ; first = false {
-		snap, err := s.m.look(ctx, s.home, s.spec)
+		snap, err := s.m.look(ctx, s.home, s.app)
 		if err != nil {
 			return s.because(ctx, err)
 		}
@@ -87,7 +88,7 @@ func (s *stopping) run(ctx context.Context) error {
 		s.seen.add(snap.Processes)
 		busy := ""
 		for i := range snap.Processes {
-			if p := &snap.Processes[i]; !s.stopped(ctx, p) {
+			if p := &snap.Processes[i]; !s.stopped(ctx, p, &snap) {
 				busy = fmt.Sprintf("row %s is %q", p.ID, p.Raw)
 			}
 		}
@@ -113,7 +114,7 @@ func (s *stopping) run(ctx context.Context) error {
 }
 
 // stopped tells whether there is nothing more to do for a row, and orders what there is.
-func (s *stopping) stopped(ctx context.Context, p *runtime.Process) bool {
+func (s *stopping) stopped(ctx context.Context, p *runtime.Process, snap *runtime.Snapshot) bool {
 	switch {
 	case p.State == runtime.Stopped && !p.Lying:
 		return true
@@ -129,7 +130,7 @@ func (s *stopping) stopped(ctx context.Context, p *runtime.Process) bool {
 	s.orders++
 	s.open++
 	id := p.ID
-	go func() { s.done <- given{life, s.m.give(ctx, s.home, s.spec, orderStop, id)} }()
+	go func() { s.done <- given{life, s.m.give(ctx, s.home, s.spec, orderStop, id, snap)} }()
 	return false
 }
 

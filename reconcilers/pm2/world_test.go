@@ -63,6 +63,7 @@ type world struct {
 	home    string
 	program string
 	major   string
+	user    uint32 // who says pm2, where that is somebody else
 	m       *Manager
 }
 
@@ -134,7 +135,10 @@ func (w *world) pm2(args ...string) string {
 	cmd := exec.Command(w.program, args...)
 	cmd.Dir = w.dir
 	cmd.Env = []string{"HOME=" + w.dir, "PM2_HOME=" + w.home, "PATH=" + os.Getenv("PATH"), "FIRST=survives",
-		"PM2_DISABLE_VERSION_CHECK=true", "TZ=UTC"}
+		"PM2_DISABLE_VERSION_CHECK=true", "TZ=UTC", "PM2_WORKER_INTERVAL=1000"}
+	if w.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: w.user, Gid: w.user}}
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		w.t.Fatalf("pm2 %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -281,11 +281,11 @@ func TestAProcessManagerInATerminalDoesNotHideItsOrphans(t *testing.T) {
 	}
 	p, _ := procs.Get(inside.PID)
 	h := &Hands{FS: procfs.Default()}
-	if g := h.guard(&runtime.Snapshot{}, &procs); g.forbids(p) != guardEditor {
+	if g := h.guard(v1alpha1.NewApp(), &runtime.Snapshot{}, &procs); g.forbids(p) != guardEditor {
 		t.Fatalf("%q", g.forbids(p))
 	}
 	// The process manager itself is what runs it, under that name.
-	g := h.guard(&runtime.Snapshot{Daemon: runtime.Daemon{PID: p.PPID}}, &procs)
+	g := h.guard(v1alpha1.NewApp(), &runtime.Snapshot{Daemon: runtime.Daemon{PID: p.PPID}}, &procs)
 	if why := g.forbids(p); why != "" {
 		t.Fatalf("%q", why)
 	}

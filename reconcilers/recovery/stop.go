@@ -77,7 +77,7 @@ func (h *Hands) remember(app, recovery string, snapshot *runtime.Snapshot) {
 	}
 	var ids []procfs.Identity
 	for n := range snapshot.Processes {
-		if row := &snapshot.Processes[n]; row.Alive() && !row.Cluster {
+		if row := &snapshot.Processes[n]; row.Alive() {
 			for _, p := range procs.Tree(row.PID) {
 				ids = append(ids, p.Identity)
 			}
@@ -145,7 +145,7 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the machine's processes: %w", err)
 	}
-	guard := h.guard(&snapshot, &procs)
+	guard := h.guard(app, &snapshot, &procs)
 	kin := h.kin(app.Name, step.Recovery.ID)
 	badge := snapshot.Daemon.Badge
 	marks := checks.Marks(app, &step.Learned, &snapshot)
@@ -194,9 +194,16 @@ func (h *Hands) freePort(ctx context.Context, app *v1alpha1.App, step pass.Step,
 	if err != nil {
 		return failed("port %d is held: %v", app.Spec.Port, err)
 	}
+	snapshot, err := h.Runtime.Look(ctx, app)
+	if err != nil {
+		return failed("port %d is held, and it cannot be told by whom: %v", app.Spec.Port, err)
+	}
 	var orphans []procfs.Process
 	var others []string
 	for _, o := range owners {
+		if o.Known && o.Process.PID == snapshot.Daemon.PID && clustered(&snapshot) {
+			continue // it lets go, or hands the port on to the workers that come
+		}
 		n := slices.IndexFunc(left, func(p procfs.Process) bool { return o.Known && p.Identity == o.Process })
 		switch {
 		case n >= 0:
@@ -207,16 +214,25 @@ func (h *Hands) freePort(ctx context.Context, app *v1alpha1.App, step pass.Step,
 			others = append(others, "a process that this user may not see")
 		}
 	}
+	if len(orphans)+len(others) == 0 {
+		return skipped("PM2 itself still listens on port %d for its cluster; it is left alone", app.Spec.Port)
+	}
 	if len(orphans) > 0 {
 		return h.end(ctx, app, step, orphans, fmt.Sprintf("held port %d", app.Spec.Port))
 	}
 	return failed("port %d is held by %s, which is not the application's and is left alone", app.Spec.Port, strings.Join(others, ", "))
 }
 
+// clustered tells whether PM2's daemon listens for the application: it is a cluster.
+func clustered(s *runtime.Snapshot) bool {
+	return slices.ContainsFunc(s.Processes, func(p runtime.Process) bool { return p.Cluster })
+}
+
 // Why the guard forbids.
 const (
 	guardLive   = "it is the runtime's live process"
 	guardDaemon = "it is the process manager"
+	guardRival  = "another PM2 daemon runs it"
 	guardAbove  = "the application descends from it"
 	guardDeploy = "it is a build or a deploy"
 	guardOther  = "it is another application's"
@@ -230,13 +246,21 @@ type guard struct {
 	forbid map[int]string
 }
 
-func (h *Hands) guard(snapshot *runtime.Snapshot, procs *procfs.Snapshot) *guard {
+func (h *Hands) guard(app *v1alpha1.App, snapshot *runtime.Snapshot, procs *procfs.Snapshot) *guard {
 	g := &guard{fs: h.FS, procs: procs, forbid: map[int]string{}}
 	for n := range snapshot.Others {
 		if other := &snapshot.Others[n]; other.Alive() {
 			for _, p := range procs.Tree(other.PID) {
 				g.forbid[p.PID] = guardOther
 			}
+		}
+	}
+	for _, daemon := range procs.Processes {
+		if app.Spec.Runtime.PM2 == nil || daemon.PID == snapshot.Daemon.PID || !daemon.Alive() || !strings.HasPrefix(daemon.Comm, "PM2 v") {
+			continue
+		}
+		for _, p := range procs.Tree(daemon.PID) { // it would be brought back at once
+			g.forbid[p.PID] = guardRival
 		}
 	}
 	for n := range snapshot.Processes {

@@ -27,6 +27,8 @@ var (
 	ErrStillAlive = errors.New("still alive after it was told to stop")
 	// ErrBusy: the application is in between two states (stopping, say), and stayed there for the whole time given.
 	ErrBusy = errors.New("the process manager is busy with the application")
+	// ErrAmbiguous: it knows several applications of that name, and it cannot be told which of them is meant.
+	ErrAmbiguous = errors.New("the process manager has several applications of that name")
 	// ErrRefused: it understood the order and answered with an error.
 	ErrRefused = errors.New("the process manager refused")
 )

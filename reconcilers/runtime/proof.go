@@ -3,6 +3,7 @@
 package runtime
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // process is; either alone proves nothing.
 type Badge struct {
 	HomeVar, MarkVar string
+	// Wrapped is a variable that holds both in a JSON object instead, and then it is what counts: the worker of a cluster
+	// inherits the two themselves from the manager. Empty if the manager has none such.
+	Wrapped string
 	// Home is what HomeVar holds.
 	Home string
 }
@@ -25,12 +29,31 @@ func (b Badge) On(fs procfs.FS, id procfs.Identity, marks []string) bool {
 	if b.Home == "" || b.HomeVar == "" || len(marks) == 0 {
 		return false
 	}
-	env, err := fs.Environ(id, b.HomeVar, b.MarkVar)
+	home, mark := b.read(fs, id)
+	return home == b.Home && mark != "" && slices.Contains(marks, mark)
+}
+
+// Mark is the mark that a process was born with; empty if it has none, or cannot be looked at.
+func (b Badge) Mark(fs procfs.FS, id procfs.Identity) string {
+	_, mark := b.read(fs, id)
+	return mark
+}
+
+func (b Badge) read(fs procfs.FS, id procfs.Identity) (home, mark string) {
+	env, err := fs.Environ(id, b.HomeVar, b.MarkVar, b.Wrapped)
 	if err != nil {
-		return false
+		return "", ""
 	}
-	mark := env[b.MarkVar]
-	return env[b.HomeVar] == b.Home && mark != "" && slices.Contains(marks, mark)
+	if b.Wrapped != "" && env[b.Wrapped] != "" {
+		var inner map[string]json.RawMessage // the rest of it, the application's environment, stays undecoded
+		if json.Unmarshal([]byte(env[b.Wrapped]), &inner) != nil {
+			return "", ""
+		}
+		_ = json.Unmarshal(inner[b.HomeVar], &home) // what is no text is no home
+		_ = json.Unmarshal(inner[b.MarkVar], &mark)
+		return home, mark
+	}
+	return env[b.HomeVar], env[b.MarkVar]
 }
 
 // startTick is how exactly start times are known.

@@ -152,6 +152,9 @@ type Daemon struct {
 	Badge Badge
 	// Leftover says that a socket is there and nobody behind it: it was killed, or is from before a reboot.
 	Leftover bool
+	// Rivals are further managers of the same home that live, beside the one that takes calls. What they run cannot be seen
+	// or steered.
+	Rivals []procfs.Identity
 	// Why says in a sentence why it could not be asked.
 	Why string
 	// Revival says how it could be brought back. It is set only where it does not run.

@@ -19,6 +19,11 @@ var (
 	}
 )
 
+var orphanUnderAnother = condition{
+	yes: "another PM2 daemon runs what listens on its port", no: "no other PM2 daemon runs what listens on its port",
+	holds: func(v *view) bool { l, ok := v.port.By(facts.OurOrphan); return ok && l.Under != 0 },
+}
+
 var ruleStrangerOnPort = Rule{
 	Name: "stranger-on-port", Sees: "a process that is not the application's listens on its port",
 	Blame: v1alpha1.BlamePort, Reason: "StrangerOnPort", Remedy: v1alpha1.RemedyHold,
@@ -37,7 +42,7 @@ var ruleOrphanOnPort = Rule{
 	Name: "orphan-on-port", Sees: "an earlier process of the application, no longer its runtime's, listens on its port",
 	Blame: v1alpha1.BlamePort, Reason: "OrphanOnPort", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see who it is: ss -ltnp 'sport = :{port}'"},
-	When: []condition{orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost)},
+	When: []condition{orphanListens, not(orphanUnderAnother), not(oursListens), managerAsked, not(stoppedByHand), not(managerLost)},
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.OurOrphan)
 		return fmt.Sprintf("port %d is held by an orphan of the application itself: %s", v.port.Port, describe(l))

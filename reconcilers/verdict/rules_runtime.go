@@ -2,7 +2,10 @@ package verdict
 
 import (
 	"fmt"
+	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
@@ -59,6 +62,27 @@ var (
 		},
 	}
 )
+
+// Two daemons of one home: the one that takes calls, and one that keeps what it has and cannot be reached any more.
+var ruleTwoDaemons = Rule{
+	Name: "two-daemons", Sees: "the application listens on its port as a child of another PM2 daemon of the same home than the one that takes calls",
+	Blame: v1alpha1.BlameRuntime, Reason: "TwoDaemons", Remedy: v1alpha1.RemedyHold,
+	AtLimit: "no limit: that daemon cannot be told to stop it, and would bring it back; the alert is repeated every hour",
+	Next: []string{
+		"see both: pgrep -af 'God Daemon'", "end the one that does not take calls, and with it what it runs: kill {rival}",
+		"then let the other one start it: pm2 resurrect",
+	},
+	When: []condition{orphanListens, orphanUnderAnother, not(oursListens), managerAsked},
+	says: func(v *view) string {
+		l, _ := v.port.By(facts.OurOrphan)
+		whom := "the one that takes calls does not run it"
+		if v.daemonGone() {
+			whom = "it takes no calls any more: its socket is gone"
+		}
+		return fmt.Sprintf("port %d is held by the application itself (pid %d), which another PM2 daemon (pid %d) of %s runs; %s",
+			v.port.Port, l.PID, l.Under, v.process.Home, whom)
+	},
+}
 
 var ruleRuntimeGoing = Rule{
 	Name: "runtime-going", Sees: "the process manager itself is gone since a moment ago; its own service, or whoever ended it, may be bringing it back",
@@ -148,4 +172,47 @@ var ruleNotListed = Rule{
 	},
 	When: []condition{stateIs("not in its list", runtime.Missing), noStartKnown, managerAsked, settled},
 	says: func(v *view) string { return fmt.Sprintf("PM2 in %s lists no process %q", v.process.Home, v.name()) },
+}
+
+// warnTwoDaemons: the older one still runs what it ran, and nobody can ask it; the next restart may run everything twice.
+var warnTwoDaemons = Warning{
+	Reason: "TwoDaemons", Sees: "another PM2 daemon of the same home lives beside the one that takes calls", Blame: v1alpha1.BlameRuntime,
+	Next: []string{"see both: pgrep -af 'God Daemon'", "end the one that does not take calls, and with it what it runs: kill {rival}"},
+	stands: func(v *view) (string, metav1.ConditionStatus) {
+		if !v.asked {
+			return "PM2 could not be asked", metav1.ConditionUnknown
+		}
+		if len(v.process.Rivals) == 0 {
+			return "one PM2 daemon at most lives in " + v.process.Home, metav1.ConditionFalse
+		}
+		return fmt.Sprintf("PM2 in %s is daemon %d; beside it lives another one of the same home: %d. What that one runs cannot be seen or steered",
+			v.process.Home, v.process.DaemonPID, v.process.Rivals[0]), metav1.ConditionTrue
+	},
+}
+
+// warnGivenUp: to restart all for the sake of one would take down those that serve.
+var warnGivenUp = Warning{
+	Reason: "RowGivenUp", Sees: "PM2 has given up on one of several rows of the name, while others run", Blame: v1alpha1.BlameApp,
+	Next: []string{"see why it dies: pm2 logs {name} --err --lines 50", "start it again by its id: pm2 restart {rows}"},
+	stands: func(v *view) (string, metav1.ConditionStatus) {
+		if !v.asked {
+			return v.manager() + " could not be asked", metav1.ConditionUnknown
+		}
+		if down := v.givenUp(); v.running && len(down) > 0 {
+			return fmt.Sprintf("%s has given up on %d of the %d rows of %q (id %s); the others run",
+				v.manager(), len(down), len(v.process.Rows), v.name(), strings.Join(down, ", ")), metav1.ConditionTrue
+		}
+		return "none of its rows was given up beside others that run", metav1.ConditionFalse
+	},
+}
+
+// givenUp are the rows that the process manager has given up on.
+func (v *view) givenUp() []string {
+	var ids []string
+	for _, row := range v.process.Rows {
+		if row.State == string(runtime.Errored) {
+			ids = append(ids, row.ID)
+		}
+	}
+	return ids
 }

@@ -10,6 +10,7 @@ var rules = []Rule{
 	ruleStrangerOnPort,
 
 	// The process manager, and who runs the application instead of it.
+	ruleTwoDaemons,
 	ruleRuntimeGoing,
 	ruleOrphanOnPort,
 	ruleAnswersElsewhere,

@@ -140,6 +140,8 @@ func TestNobodyIsSentToAProcessManagerThatIsNotThere(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	stranger := facts.Listener{Addr: "[::]:3003", Whose: facts.Stranger, PID: 666, User: "other", Command: "nc -l", Folder: "/tmp"}
 	orphan := facts.Listener{Addr: "[::]:3003", Whose: facts.OurOrphan, PID: 99, User: "deploy"}
+	rivals := orphan
+	rivals.Under = 88
 	for _, tc := range []struct {
 		name   string
 		change func(w *world)
@@ -198,6 +200,13 @@ func TestVerdicts(t *testing.T) {
 			w.gone(runtime.Errored)
 			w.port.Listeners = []facts.Listener{stranger}
 		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"another PM2 daemon of the home runs what has the port", func(w *world) {
+			w.port.Listeners, w.status["port"] = []facts.Listener{rivals}, no
+		}, nil, "two-daemons", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
+		{"so does a daemon whose socket is gone", func(w *world) {
+			w.daemonGone("")
+			w.serves(rivals)
+		}, nil, "two-daemons", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
 		{"our orphan has the port, and serves the old code", func(w *world) {
 			w.port.Listeners, w.status["port"] = []facts.Listener{orphan}, no
 		}, nil, "orphan-on-port", v1alpha1.BlamePort, v1alpha1.RemedyRecover, PlanPlain},

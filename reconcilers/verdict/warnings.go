@@ -30,6 +30,8 @@ var warnings = []Warning{
 		Blame: v1alpha1.BlameCertificate, Next: []string{"is it renewed by itself? certbot renew --dry-run", "renewed but not loaded? nginx -t && systemctl reload nginx"},
 		stands: certificateWarning,
 	},
+	warnTwoDaemons,
+	warnGivenUp,
 }
 
 // Warn says how each of them stands.

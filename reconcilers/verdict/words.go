@@ -193,7 +193,14 @@ func expand(hints []string, v *view) []string {
 	if !filepath.IsAbs(envFile) {
 		envFile = filepath.Join(v.c.App.Spec.Directory, envFile)
 	}
+	rival := ""
+	if l, ok := v.port.By(facts.OurOrphan); ok && l.Under != 0 {
+		rival = strconv.Itoa(l.Under)
+	} else if len(v.process.Rivals) > 0 {
+		rival = strconv.Itoa(v.process.Rivals[0])
+	}
 	fill := strings.NewReplacer(
+		"{rival}", rival, "{rows}", strings.Join(v.givenUp(), " "),
 		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,
