@@ -115,6 +115,8 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 		return "a deploy is at work"
 	case stranger && !ours:
 		return "a stranger has the port"
+	case orphan && !ours && s.port.Listeners[0].Under != 0:
+		return "another PM2 daemon runs it"
 	case s.build.Kind != "" && !s.build.Present && known && !answers && !orphan:
 		return "there is no finished build"
 	case s.down && s.process.StopOrdered && s.process.State == string(runtime.Stopped):
@@ -154,7 +156,7 @@ func (s *seen) mayHold(v *v1alpha1.Verdict) string {
 }
 
 // endless are the reasons for which what does not run is held without a limit: each is something that no start could mend.
-var endless = []string{"StrangerOnPort", "BuildMissing", "DeployAtWork", "NotListed", "DaemonLost"}
+var endless = []string{"StrangerOnPort", "BuildMissing", "DeployAtWork", "NotListed", "DaemonLost", "TwoDaemons"}
 
 func asJSON(c *pass.Case) string {
 	data, err := json.MarshalIndent(c.Latest(), "", "  ")

@@ -77,6 +77,9 @@ var troubles = []trouble{
 	func(r *rand.Rand, w *world) {
 		w.port.Listeners = []facts.Listener{{Whose: oneOf(r, facts.Stranger, facts.OurOrphan, facts.CannotTell), PID: 9, User: "other", Command: "nc -l"}}
 		w.status["port"] = no
+		if r.IntN(4) == 0 { // as a child of another PM2 daemon
+			w.port.Listeners[0].Under = 88
+		}
 		if r.IntN(2) == 0 { // and it answers
 			w.serves(w.port.Listeners[0])
 		}
