@@ -1,22 +1,47 @@
 package cmd
 
 import (
+	"context"
+	"os"
+
 	"github.com/sirupsen/logrus"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers"
 	"github.com/evenkeel/evenkeel/reconcilers/checks"
+	"github.com/evenkeel/evenkeel/reconcilers/evidence"
 	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/reconcilers/pm2"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/state"
 )
 
-// newDomain makes the domain that looks at this machine and acts on it. exec is the runtime of Apps that evenkeel itself
-// keeps; swap is nil where swap is to be left alone, log where nothing is done in the background.
-func newDomain(clock func() v1alpha1.Instant, exec *keeper.Keeper, swap recovery.Switcher, log logrus.FieldLogger) *reconcilers.Domain {
-	fs, managers := procfs.Default(), runtime.Choice{PM2: pm2.New(), Exec: exec}
+// newDomain makes the domain that looks at this machine and acts on it. dir is the state folder, where the evidence is kept of
+// what recoveries are about to end; exec is the runtime of Apps that evenkeel itself keeps; swap is nil where swap is to be
+// left alone, log where nothing is done in the background, and no evidence is kept.
+func newDomain(clock func() v1alpha1.Instant, dir string, exec *keeper.Keeper, swap recovery.Switcher, log logrus.FieldLogger) *reconcilers.Domain {
+	fs, manager := procfs.Default(), pm2.New()
+	managers := runtime.Choice{PM2: manager, Exec: exec}
 	prober := &checks.Prober{FS: fs, Runtime: managers, Clock: clock}
-	return reconcilers.New(prober, &recovery.Hands{FS: fs, Runtime: managers, Looker: prober, Clock: clock, Swap: swap, Log: log})
+	hands := &recovery.Hands{FS: fs, Runtime: managers, Looker: prober, Clock: clock, Swap: swap, Log: log}
+	if log != nil {
+		hands.Evidence = keepEvidence(dir, &evidence.Collector{FS: fs, Runtime: managers, Clock: clock, PM2: manager, Own: os.Environ()}, log)
+	}
+	return reconcilers.New(prober, hands)
+}
+
+// keepEvidence gathers evidence and keeps it in the state folder, once for each recovery.
+func keepEvidence(dir string, c *evidence.Collector, log logrus.FieldLogger) func(context.Context, *v1alpha1.App, pass.Step) {
+	return func(ctx context.Context, app *v1alpha1.App, step pass.Step) {
+		if state.HasEvidence(dir, app.Name, step.Recovery.ID) {
+			return
+		}
+		e := c.Collect(ctx, app, step)
+		if err := state.WriteEvidence(dir, app.Name, &e); err != nil {
+			log.WithError(err).WithField("app", app.Name).Warn("evidence was not kept; the recovery goes on")
+		}
+	}
 }

@@ -110,7 +110,7 @@ Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no sup
 		id       string
 		commands []*cobra.Command
 	}{
-		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newCheckCommand(g), newDemoCommand(g)}},
+		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newIncidentsCommand(g), newCheckCommand(g), newDemoCommand(g)}},
 		{groupAct, []*cobra.Command{newRunCommand(g), newPauseCommand(g), newResumeCommand(g), newResetCommand(g), newRecoverCommand(g)}},
 		{groupFile, []*cobra.Command{newInitCommand(g), newValidateCommand(g)}},
 		{"", append(newDemoParts(g), newVersionCommand(g))},

@@ -76,6 +76,8 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		return err
 	}
 	defer out.close()
+	incidents := newFiler(dir, out.log())
+	defer incidents.close()
 	var s *supervisor
 	exec := keeper.New(keeper.Options{
 		Dir: dir, Clock: g.clock, Log: out.log(), Changed: func(app string) { s.wake(app) },
@@ -87,7 +89,7 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		defer end()
 	}
 	s = &supervisor{
-		dir: dir, paths: paths, dryRun: flags.dryRun, domain: newDomain(g.clock, exec, recovery.RootSwitcher{}, out.log()), keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
+		dir: dir, paths: paths, dryRun: flags.dryRun, domain: newDomain(g.clock, dir, exec, recovery.RootSwitcher{}, out.log()), filer: incidents, keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
 		seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy

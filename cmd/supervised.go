@@ -53,6 +53,8 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		return errors.Join(err, lock.Release())
 	}
 	loaded := store.Load()
+	// Where the record was lost, the numbers go on all the same: an incident that is kept is not written over.
+	loaded.State.LastIncident = max(loaded.State.LastIncident, state.LastIncident(s.dir, name))
 	log := s.log.WithField("app", name)
 	for _, w := range loaded.Warnings {
 		log.WithError(w).Warn("state was not as it was left")
@@ -97,6 +99,9 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		Turns:  s.turns, Specs: a.specs, Edited: a.edited, Wake: a.wake, Removed: a.removed,
 	}
 	s.wakes.Store(name, a.wake)
+	if s.filer != nil {
+		loop.File = s.filer.file
+	}
 	if s.keeper != nil {
 		loop.Attend = s.keeper.Keep
 	}

@@ -30,6 +30,8 @@ type supervisor struct {
 	log    logrus.FieldLogger
 	sink   func(app string, journal *state.Journal) controller.Sink
 	seed   uint64
+	// filer keeps the incidents; nil where nobody does.
+	filer *filer
 	// keeper keeps the processes of Apps that have no other process manager; nil where there is none.
 	keeper appKeeper
 	// ready is called once every App that was found at the start is supervised; idle from time to time while there is none.

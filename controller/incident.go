@@ -112,7 +112,7 @@ func (s *stepper) prove(v *v1alpha1.Verdict) {
 	if s.r.Phase == v1alpha1.PhaseHealthy && proven(i, s.c.Now) >= after {
 		s.event(v1alpha1.EventNormal, v1alpha1.ReasonIncidentClosed,
 			fmt.Sprintf("incident %d is closed: the application has been well for %s", i.Number, after))
-		s.r.Incident = nil
+		s.closeIncident(fmt.Sprintf("the application has been well for %s", after))
 	}
 }
 

@@ -61,6 +61,9 @@ type Loop struct {
 	// step's commands are carried out. It must neither block nor change it. Whoever acts between two passes (a runtime that starts a crashed process again)
 	// learns by it what is allowed. nil where there is nobody.
 	Attend func(app *v1alpha1.App)
+	// File is handed an incident whenever there is something new to tell of it, and, with why, when it is closed. It must not
+	// block. nil where nobody keeps them.
+	File func(app *v1alpha1.App, incident v1alpha1.Incident, closed string, now v1alpha1.Instant)
 
 	app     *v1alpha1.App
 	status  v1alpha1.AppStatus
@@ -157,6 +160,10 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 			l.Sink.Event(command.Event)
 		case Tell:
 			l.Sink.Alert(l.app, command.Alert)
+		case File:
+			if l.File != nil {
+				l.File(l.app, command.Incident, command.Closed, now)
+			}
 		case Observe:
 			l.observe(command.Due)
 		case Act:

@@ -119,9 +119,11 @@ func (s *stepper) nextStep() {
 	if s.r.Learned != nil {
 		learned = *s.r.Learned.DeepCopy()
 	}
-	s.commands = append(s.commands, Act{pass.Step{
-		Name: name, Recovery: *rec.DeepCopy(), Learned: learned, Timeout: traits.Timeout,
-	}})
+	step := pass.Step{Name: name, Recovery: *rec.DeepCopy(), Learned: learned, Timeout: traits.Timeout}
+	if len(rec.Steps) == 0 {
+		step.Recent = s.c.Recent
+	}
+	s.commands = append(s.commands, Act{step})
 	s.next = now.Add(time.Hour)
 }
 
@@ -364,7 +366,7 @@ func (s *stepper) reset() {
 		return
 	}
 	if s.r.Phase == v1alpha1.PhaseHealthy {
-		s.r.Incident = nil
+		s.closeIncident("reset by the operator")
 		s.r.Cooldown, s.r.CooldownUntil = nil, nil
 		s.event(v1alpha1.EventNormal, v1alpha1.ReasonIncidentClosed, "reset by the operator: all attempts are available again")
 		return
@@ -374,8 +376,10 @@ func (s *stepper) reset() {
 	}
 	if s.c.Latest().Holds() {
 		s.resolved("reset by the operator; everything holds")
+		s.mended("by the operator, or by itself; it was reset")
 	}
-	s.r.Incident, s.r.Demand, s.r.StoodDown = nil, nil, false
+	s.closeIncident("reset by the operator")
+	s.r.Demand, s.r.StoodDown = nil, false
 	s.r.Cooldown, s.r.CooldownUntil = nil, nil
 }
 

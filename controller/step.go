@@ -48,6 +48,7 @@ func Step(judge pass.Judge, c pass.Case, in Input) (v1alpha1.AppStatus, []Comman
 	s.act()
 	s.conditions()
 	s.r.ObservedPhase = s.r.Phase
+	s.fileIncident(c.Record.Incident)
 	return *s.r, s.commands, s.next
 }
 
@@ -110,6 +111,9 @@ func (s *stepper) observed() {
 	for range maxEvents {
 		s.account(&v)
 		d := Decide(s.judge, &s.c, &v)
+		if d.Confirmed {
+			s.noteBlame(&v)
+		}
 		s.r.Hold, s.r.Blocked = d.Hold, d.Blocked
 		if d.Would {
 			s.wouldAct(d, &v)
@@ -132,6 +136,7 @@ func (s *stepper) observed() {
 		s.r.Blocked = turnBlocks()
 	}
 	s.noteWarnings(s.judge.Warn(&s.c))
+	s.noteDowntime(latest)
 	s.alert(&v) // first: what closes the incident must not swallow the word that it is over
 	s.prove(&v)
 }
@@ -179,6 +184,7 @@ func (s *stepper) follow(d Decision, v *v1alpha1.Verdict) {
 	switch d.Event {
 	case machine.Degrade:
 		s.openIncident(v.Blame, v.Reason)
+		s.noteBlame(v)
 		s.fire(d.Event, d.Why)
 	case machine.Relapse:
 		s.closeAttempt()
@@ -186,13 +192,21 @@ func (s *stepper) follow(d Decision, v *v1alpha1.Verdict) {
 		s.fire(d.Event, d.Why)
 	case machine.Recover:
 		s.begin(v1alpha1.TriggerAutomatic, d, v)
+	case machine.Heal:
+		s.mended(s.healedBy())
+		s.fire(d.Event, d.Why)
 	case machine.Stabilize:
+		s.mended(mendedBy(s.r.Recovery))
+		if rec := s.r.Recovery; rec != nil && rec.Verified && s.r.Incident != nil {
+			s.r.Incident.Mended.At = *rec.FinishedAt // the cooldown after it was only to prove it
+		}
 		s.closeAttempt()
 		s.r.Cooldown, s.r.CooldownUntil = nil, nil
 		s.fire(d.Event, d.Why)
 	case machine.Restore:
 		s.resolved(d.Why)
-		s.r.Incident = nil
+		s.mended("by itself or by somebody else, after evenkeel had given up")
+		s.closeIncident("restored: " + d.Why)
 		s.fire(d.Event, d.Why)
 	default:
 		s.fire(d.Event, d.Why)
@@ -312,6 +326,12 @@ func rebase(r *v1alpha1.AppStatus, now v1alpha1.Instant) {
 		re(&i.StartedAt)
 		re(i.ProvenAt)
 		re(i.ResolvedAt)
+		for n := range i.Downtime {
+			re(i.Downtime[n].Since)
+		}
+		if i.Mended != nil {
+			re(&i.Mended.At)
+		}
 		for n := range i.Attempts {
 			re(&i.Attempts[n].StartedAt)
 		}

@@ -18,4 +18,7 @@ const (
 	KindApp      = "App"
 	KindAppList  = "AppList"
 	KindAppState = "AppState"
+
+	KindIncident     = "Incident"
+	KindIncidentList = "IncidentList"
 )

@@ -121,6 +121,14 @@ type Incident struct {
 	// Blame and Reason of the first verdict.
 	Blame  Blame  `json:"blame,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Blames are all that confirmed verdicts have blamed in it, in the order in which they came up.
+	// +listType=atomic
+	Blames []Blame `json:"blames,omitempty"`
+	// Downtime is for how long each check that health needs did not hold.
+	// +listType=atomic
+	Downtime []CheckDowntime `json:"downtime,omitempty"`
+	// Mended says what last brought health back.
+	Mended *Mended `json:"mended,omitempty"`
 	// Attempts are the automatic recoveries that may have been spent, oldest first, 32 at most.
 	// +listType=atomic
 	Attempts []Attempt `json:"attempts,omitempty"`

@@ -76,6 +76,8 @@ type Step struct {
 	Recovery v1alpha1.Recovery
 	// Learned is what the domain had remembered when the step was ordered.
 	Learned v1alpha1.Learned
+	// Recent are the last observations, oldest first, with the first step of a recovery: they are what it was begun for.
+	Recent []v1alpha1.Observation
 	// Timeout is the step's own deadline, from its start.
 	Timeout time.Duration
 }

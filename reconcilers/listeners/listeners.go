@@ -62,12 +62,22 @@ func sorted(ctx context.Context, port uint16) (found []Listener, err error) {
 }
 
 func ask(ctx context.Context, port uint16) ([]Listener, error) {
-	if err := ctx.Err(); err != nil {
+	var found []Listener
+	err := each(ctx, func() *dump { return &dump{port: port, states: 1 << listenState} }, func(d *dump) { found = append(found, d.found...) })
+	if err != nil {
 		return nil, err
+	}
+	return found, nil
+}
+
+// each asks for both address families, and hands over each answer.
+func each(ctx context.Context, begin func() *dump, take func(*dump)) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return nil, fmt.Errorf("netlink socket: %w", err)
+		return fmt.Errorf("netlink socket: %w", err)
 	}
 	defer unix.Close(fd)
 	wait := answerTime
@@ -76,40 +86,40 @@ func ask(ctx context.Context, port uint16) ([]Listener, error) {
 	}
 	limit := unix.NsecToTimeval(wait.Nanoseconds())
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		return nil, fmt.Errorf("netlink socket: %w", err)
+		return fmt.Errorf("netlink socket: %w", err)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, fmt.Errorf("netlink socket: %w", err)
+		return fmt.Errorf("netlink socket: %w", err)
 	}
 	own, err := unix.Getsockname(fd)
 	if err != nil {
-		return nil, fmt.Errorf("netlink socket: %w", err)
+		return fmt.Errorf("netlink socket: %w", err)
 	}
 	self, ok := own.(*unix.SockaddrNetlink)
 	if !ok {
-		return nil, errors.New("netlink socket without a netlink address")
+		return errors.New("netlink socket without a netlink address")
 	}
 
-	var found []Listener
 	buf := make([]byte, 32<<10) // the most that the kernel puts into one answer
 	for i, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		d := dump{sequence: uint32(i + 1), receiver: self.Pid, port: port}
+		d := begin()
+		d.sequence, d.receiver = uint32(i+1), self.Pid
 		err := d.run(ctx, fd, family, buf)
 		if family == unix.AF_INET6 && errors.Is(err, unix.ENOENT) {
 			continue // a kernel without IPv6
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		found = append(found, d.found...)
+		take(d)
 	}
-	return found, nil
+	return nil
 }
 
 // run asks for one address family and reads until the kernel says that this was all.
 func (d *dump) run(ctx context.Context, fd int, family uint8, buf []byte) error {
 	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
-	if err := unix.Sendto(fd, request(family, d.sequence), 0, kernel); err != nil {
+	if err := unix.Sendto(fd, request(family, d.sequence, d.states), 0, kernel); err != nil {
 		return fmt.Errorf("ask sock_diag: %w", err)
 	}
 	for !d.done {

@@ -29,8 +29,8 @@ var (
 	errMalformed   = errors.New("answer of sock_diag is malformed")
 )
 
-// request asks for all TCP sockets of a family that listen.
-func request(family uint8, sequence uint32) []byte {
+// request asks for all TCP sockets of a family that are in one of the states, given as bits.
+func request(family uint8, sequence, states uint32) []byte {
 	b := make([]byte, headerSize+requestSize)
 	order := binary.NativeEndian
 	order.PutUint32(b[0:], uint32(len(b)))
@@ -40,14 +40,16 @@ func request(family uint8, sequence uint32) []byte {
 	body := b[headerSize:]
 	body[0] = family
 	body[1] = unix.IPPROTO_TCP
-	order.PutUint32(body[4:], 1<<listenState)
+	order.PutUint32(body[4:], states)
 	return b
 }
 
 // dump gathers the answer to one request, which may come in several datagrams.
 type dump struct {
 	sequence, receiver uint32
-	port               uint16 // anyPort for all
+	port               uint16         // anyPort for all
+	states             uint32         // asked for, as bits
+	counts             map[string]int // of connections by their state; nil where listeners are asked for
 	found              []Listener
 	done, interrupted  bool
 }
@@ -87,6 +89,12 @@ func (d *dump) parse(b []byte) error {
 		case unix.NLMSG_OVERRUN:
 			return errInterrupted
 		case unix.SOCK_DIAG_BY_FAMILY:
+			if d.counts != nil {
+				if err := d.count(body); err != nil {
+					return err
+				}
+				continue
+			}
 			l, ok, err := parseSocket(body)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -28,8 +29,13 @@ type Hands struct {
 	Clock   func() v1alpha1.Instant
 	// Swap switches swap off and on again; nil leaves swap alone.
 	Swap Switcher
+	// Evidence keeps what is seen before the first process of a recovery is ended. It is given a deadline, and a recovery
+	// waits no longer than that for it, whatever becomes of it. nil keeps nothing.
+	Evidence func(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	// Log is told what became of work that no step waits for; nil tells nobody.
 	Log logrus.FieldLogger
+
+	gathering atomic.Bool // evidence is being kept: at most once at a time, should a disk hang
 
 	mu sync.Mutex
 	// tidies are the applications' folders in which Tidy is at work.

@@ -22,6 +22,7 @@ import (
 
 // stop stops the application through its runtime, gracefully, and kills what outlives the time given.
 func (h *Hands) stop(ctx context.Context, app *v1alpha1.App, step pass.Step) outcome {
+	h.evidence(ctx, app, step)
 	snapshot, err := h.Runtime.Look(ctx, app)
 	if err == nil {
 		h.remember(app.Name, step.Recovery.ID, &snapshot)
