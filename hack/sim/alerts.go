@@ -11,6 +11,9 @@ import (
 // rate, and what was told is told to be over.
 type alertBook struct {
 	told map[alertKey]v1alpha1.Instant
+	// warned is when each warning was last told, by its reason; amnesic says that what came before is not known.
+	warned  map[string]v1alpha1.Instant
+	amnesic bool
 }
 
 type alertKey struct {
@@ -19,14 +22,29 @@ type alertKey struct {
 	what     string
 }
 
-func (b *alertBook) init()   { b.told = map[alertKey]v1alpha1.Instant{} }
-func (b *alertBook) forget() { b.init() }
+func (b *alertBook) init() {
+	b.forget()
+	b.warned = map[string]v1alpha1.Instant{}
+}
+
+// forget is what an operator's reset brings: another incident. Warnings go on.
+func (b *alertBook) forget() { b.told = map[alertKey]v1alpha1.Instant{} }
+
+// lose is what evenkeel does not know any more.
+func (b *alertBook) lose() {
+	b.init()
+	b.amnesic = true
+}
 
 func (c *checker) event(e v1alpha1.Event) {}
 
 func (c *checker) alert(a v1alpha1.Alert) {
 	now := c.s.w.instant()
 	c.saidAt = c.s.w.now
+	if a.Kind == v1alpha1.AlertWarning || a.Kind == v1alpha1.AlertWarningOver {
+		c.warning(a, now)
+		return
+	}
 	if w := c.watched; w != nil {
 		w.told = append(w.told, a.Blame)
 	}
@@ -61,6 +79,19 @@ func (c *checker) alert(a v1alpha1.Alert) {
 		}
 	}
 	c.told[key] = now
+}
+
+// warning: what is warned of is told once a day at most, and its end only after it.
+func (c *checker) warning(a v1alpha1.Alert, now v1alpha1.Instant) {
+	at, ok := c.warned[a.Reason]
+	switch {
+	case a.Kind == v1alpha1.AlertWarning && ok && now.Since(at) < day && at.BootID == now.BootID:
+		c.s.fail("it is warned of %s %s after the last time", a.Reason, now.Since(at))
+	case a.Kind == v1alpha1.AlertWarning:
+		c.warned[a.Reason] = now
+	case !ok && !c.amnesic:
+		c.s.fail("the end of %s is told, and nobody was warned of it", a.Reason)
+	}
 }
 
 // closes: an incident of which somebody was told does not end in silence, unless he ended it himself.

@@ -81,7 +81,7 @@ func (c *checker) started(l *state.Loaded) {
 		}
 		c.stood, c.needStart = got.StoodDown, ""
 		c.amnesia = false
-		c.alertBook.forget()
+		c.alertBook.lose()
 		c.resetAt = c.s.w.now
 		c.failedRow = 0
 		c.lastStart = nil

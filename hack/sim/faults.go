@@ -70,6 +70,7 @@ func init() {
 	addLives()
 	addConditions()
 	addSurroundings()
+	addWay()
 	addRuntime()
 	addOperators()
 	addMachine()
@@ -207,11 +208,6 @@ func addSurroundings() {
 	outside := func(name, blame string, which func(w *world) *bool) {
 		addFlag(kind{name: name, whose: foreign, expect: held, blame: blame, least: 5 * time.Minute, most: 4 * time.Hour}, which)
 	}
-	outside("proxy-down", "Proxy", func(w *world) *bool { return &w.env.proxy })
-	outside("proxy-wrong", "Proxy", func(w *world) *bool { return &w.env.proxyBad })
-	outside("dns", "DNS", func(w *world) *bool { return &w.env.dns })
-	outside("certificate", "Certificate", func(w *world) *bool { return &w.env.cert })
-	outside("network", "Network", func(w *world) *bool { return &w.env.network })
 	outside("no-env-file", "Config", func(w *world) *bool { return &w.env.noEnv })
 	outside("hog", "Memory", func(w *world) *bool { return &w.env.hog })
 	outside("database-down", "Database", func(w *world) *bool { return &w.cond.dbErrors })

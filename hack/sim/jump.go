@@ -30,6 +30,7 @@ type signature struct {
 	spent, flaps                                   int32
 	holdSpent, proving, resolved, well, low, open_ bool
 	unknown, unknownTold                           int
+	warnings, warned                               int
 	generation                                     int64
 	dbErrors                                       bool
 }
@@ -63,6 +64,12 @@ func (k *keeper) settled(in controller.Input, commands []controller.Command) {
 	for _, u := range r.Unknown {
 		if u.Alerted {
 			now.unknownTold++
+		}
+	}
+	now.warnings = len(r.Warnings)
+	for n := range r.Warnings {
+		if r.Warnings[n].Told {
+			now.warned++
 		}
 	}
 	quiet := true
@@ -145,6 +152,9 @@ func (k *keeper) nextDue() time.Duration {
 	since(r.NotWellSince, 10*time.Minute)
 	for n := range r.Unknown {
 		since(&r.Unknown[n].Since, 10*time.Minute)
+	}
+	for n := range r.Warnings {
+		since(&r.Warnings[n].ToldAt, day)
 	}
 	if l := r.Learned; l != nil {
 		since(l.LowMemorySince, spec.Checks.Memory.For.Duration)

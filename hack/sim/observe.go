@@ -300,46 +300,6 @@ func (e *eyes) port(l *look) v1alpha1.CheckResult {
 	return result(metav1.ConditionUnknown, "CannotTell", "somebody listens; whose process it is cannot be seen", f)
 }
 
-// public is what the world gets, and, where that fails, what the proxy on this machine answers.
-func (e *eyes) public(l *look, local v1alpha1.CheckResult) (v1alpha1.CheckResult, time.Duration) {
-	env := &e.w.env
-	f := facts.Public{HTTP: facts.HTTP{URL: l.app.Spec.Checks.Public.URL, Class: facts.Answered, Status: 200, Took: 60 * time.Millisecond}}
-	f.Proven = l.app.Status.Learned != nil && l.app.Status.Learned.PublicGreenURL == f.URL
-	f.Here = facts.HereYes
-	proxy := facts.HTTP{URL: f.URL, Class: facts.Answered, Status: 200}
-	localDown := local.Status != metav1.ConditionTrue
-	switch {
-	case env.proxy:
-		proxy.Class, proxy.Status = facts.Refused, 0
-	case env.proxyBad:
-		proxy.Status = 502
-	case localDown:
-		proxy.Status = 502
-	}
-	f.Class, f.Status = proxy.Class, proxy.Status
-	switch {
-	case env.dns:
-		f.Class, f.Status = facts.DNS, 0
-	case env.network:
-		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
-	case env.cert && !env.proxy:
-		f.Class, f.Status = facts.Certificate, 0
-		proxy.Class, proxy.Status = facts.Certificate, 0
-	}
-	if f.Class == facts.Answered && f.Status == 200 {
-		return result(metav1.ConditionTrue, "Answers", "200", f), f.Took
-	}
-	if local.Status == metav1.ConditionFalse {
-		proxy = facts.HTTP{URL: f.URL, Class: facts.NotAsked}
-	}
-	f.Proxy = &proxy
-	good := proxy.Class == facts.Answered && proxy.Status == 200
-	if !f.Proven && (good || proxy.Class == facts.NotAsked) {
-		return result(metav1.ConditionUnknown, "NeverSeen", "has never answered as expected", f), f.Took
-	}
-	return result(metav1.ConditionFalse, string(f.Class), fmt.Sprintf("%s %d", f.Class, f.Status), f), f.Took
-}
-
 func (e *eyes) workers(l *look) v1alpha1.CheckResult {
 	switch {
 	case !l.asked:

@@ -70,15 +70,18 @@ type conditions struct {
 // surroundings are the machine and the way to the public.
 type surroundings struct {
 	proxy, proxyBad, dns, cert, network bool // each: is broken
-	noEnv                               bool // the database's configuration is gone
-	hog                                 bool // another program takes the memory
-	leak                                bool // the application takes the memory, in this life
-	leakAt                              time.Duration
-	starved                             bool // the machine is so slow that no look is to be trusted
-	blind                               bool // whose socket it is cannot be told
-	deploy                              time.Duration
-	deploying                           bool
-	flaky                               bool // every other answer is an error
+	// how says in which of its ways each looks; certUntil is until when the certificate is good, where that is soon.
+	how       struct{ proxy, proxyBad, dns, cert, network int }
+	certUntil time.Time
+	noEnv     bool // the database's configuration is gone
+	hog       bool // another program takes the memory
+	leak      bool // the application takes the memory, in this life
+	leakAt    time.Duration
+	starved   bool // the machine is so slow that no look is to be trusted
+	blind     bool // whose socket it is cannot be told
+	deploy    time.Duration
+	deploying bool
+	flaky     bool // every other answer is an error
 }
 
 // world is the machine without evenkeel.
