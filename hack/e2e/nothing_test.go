@@ -19,7 +19,6 @@ func init() {
 	register(testCase{Name: "kill9-once", Seconds: 12, Run: testKillOnce})
 	register(testCase{Name: "transients", Seconds: 50, Run: testTransients})
 	register(testCase{Name: "transients-at-defaults", Seconds: 310, Run: testTransientsAtDefaults})
-	register(testCase{Name: "nginx-stopped", Seconds: 40, Run: testNginxStopped})
 	register(testCase{Name: "memory-hog", Seconds: 20, Run: testMemoryHog})
 	register(testCase{Name: "stranger-other-user", Seconds: 30, Run: func(w *world) { testStranger(w, "port-stranger", "other") }})
 	register(testCase{Name: "stranger-same-user", Seconds: 30, Run: func(w *world) { testStranger(w, "port-stranger-same-user", "deploy") }})
@@ -147,54 +146,6 @@ func meetTransients(w *world, d *desired, interval time.Duration) {
 	s.costNothing(in, began)
 	if now := w.site(); now != site {
 		w.Errorf("the site was %s and is %s", site, now)
-	}
-}
-
-func testNginxStopped(w *world) {
-	w.touches("nginx")
-	const passes = 30
-	d := w.reference().Set("spec.interval", "1s")
-	in := w.inbox(d)
-	s := w.supervise(d)
-	site := w.mustSite()
-	t0 := w.fault("nginx-stop")
-	degraded := s.waitPhase(30*time.Second, t0, v1alpha1.PhaseDegraded)
-	s.waitPasses(passes, 2*time.Minute)
-	if got := len(s.trace.since(t0)); got < passes {
-		w.Errorf("%d passes, want %d", got, passes)
-	}
-	st := s.state()
-	if st.Phase != v1alpha1.PhaseDegraded || st.Verdict == nil || st.Verdict.Blame != v1alpha1.BlameProxy || st.Verdict.Remedy != v1alpha1.RemedyHold {
-		w.Errorf("after %d passes: %s", passes, s.summary())
-	}
-	if app := s.get(); app.Status.Blocked == nil || app.Status.Hold == nil {
-		w.Error("status does not say that it is held")
-	}
-	why, _, code := s.cli("why")
-	w.Logf("$ evenkeel why   (exit %d)\n%s", code, why)
-	for _, want := range []string{"Proxy", "nginx -t"} {
-		if !strings.Contains(why, want) {
-			w.Errorf("why does not say %q", want)
-		}
-	}
-	if code := w.local(); code != http.StatusOK {
-		w.Errorf("the site itself answers %d", code)
-	}
-	in.wants(s, "Degraded Proxy")
-
-	t1 := w.fault("nginx-start")
-	healed := s.waitPhase(30*time.Second, t1, v1alpha1.PhaseHealthy)
-	in.wants(s, "Degraded Proxy", "Resolved Proxy")
-	w.measure.times(t0, firstFailure(s, t0), degraded.Time.Time, t0)
-	w.measure.add("held for %d passes; healed %.1f s after its return", passes, healed.Time.Sub(t1).Seconds())
-	if now := w.site(); now != site {
-		w.Errorf("the site was %s and is %s", site, now)
-	}
-	if did := s.events(t0, v1alpha1.ReasonRecoveryStarted, v1alpha1.ReasonStepStarted); len(did) > 0 {
-		w.Errorf("something was done: %v", did)
-	}
-	if i := s.state().Incident; i == nil || len(i.Attempts) != 0 || i.Spent != 0 {
-		w.Errorf("incident %+v, want one without attempts", i)
 	}
 }
 

@@ -180,11 +180,13 @@ ensure_pki() {
   [[ -s $pki/expired.crt ]] || make_cert expired "$SITE_HOST" -expired
 }
 
-# make_cert NAME HOST -days N | -expired
+# make_cert NAME HOST -days N | -expired | -from WHEN TO
 make_cert() {
   local pki=$live/pki when=()
   if [[ $3 == -expired ]]; then
     when=(-startdate 20200101000000Z -enddate 20200201000000Z)
+  elif [[ $3 == -from ]]; then
+    when=(-startdate "$(date -u -d "$4" +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d "$5" +%Y%m%d%H%M%SZ)")
   else
     when=(-days "$4")
   fi
@@ -216,8 +218,9 @@ EOF
   chmod 640 "$pki/$1.key"
 }
 
-nginx_conf() { # [UPSTREAM_PORT [CERT [SERVER_NAME]]]
-  local n=$live/nginx cert=$live/pki/${2:-site}
+nginx_conf() { # [UPSTREAM_PORT [CERT [SERVER_NAME [DIRECTIVES [TLS]]]]]: DIRECTIVES come before the proxy_pass; TLS is ssl, or plain
+  local n=$live/nginx cert=$live/pki/${2:-site} ssl=' ssl'
+  [[ ${5:-} != plain ]] || ssl=''
   cat <<EOF
 # Written by hack/stack; runs as an ordinary user, so every path is named.
 worker_processes 1;
@@ -238,7 +241,7 @@ http {
 
   server {
     listen 80 default_server;
-    listen 443 ssl default_server;
+    listen 443$ssl default_server;
     root $n/html;
   }
   server {
@@ -247,9 +250,10 @@ http {
     return 301 https://\$host\$request_uri;
   }
   server {
-    listen 443 ssl http2;
+    listen 443$ssl http2;
     server_name ${3:-$SITE_HOST};
     location / {
+      ${4:-}
       proxy_pass http://127.0.0.1:${1:-$APP_PORT};
       proxy_http_version 1.1;
       proxy_set_header Host \$host;
@@ -261,7 +265,12 @@ http {
 EOF
 }
 
-hosts_file() { # [SITE_HOST]
+hosts_file() { # [SITE_HOST [ADDRESS]]
+  if [[ ${2:-} ]]; then
+    hosts_file ''
+    printf '%s %s\n' "$2" "$1"
+    return
+  fi
   printf '127.0.0.1 localhost vps other.test %s\n::1 localhost ip6-localhost\n' "$1"
 }
 
@@ -364,6 +373,26 @@ ensure_holder() {
   cat "$logs/holder.log" >&2
   die "could not make the namespaces"
 }
+
+# ensure_network: the stack has an address and a way out, to another machine: a namespace of its own, which ends with the stack
+ensure_network() {
+  local h p
+  h=$(holder)
+  if ! p=$(live_pid "$run/edge"); then
+    spawn edge root / unshare -n tail --pid="$h" -f /dev/null
+    p=$(live_pid "$run/edge")
+    wait_for 5 own_net "$p" || die "could not make the other machine's namespace"
+    enter ip link del net0 2>/dev/null || true
+    enter ip link add net0 type veth peer name net1 netns "$p"
+    nsenter -t "$p" -n ip addr add "$EDGE_ADDR/24" dev net1
+    nsenter -t "$p" -n ip link set lo up
+    nsenter -t "$p" -n ip link set net1 up
+    enter ip addr add "$VPS_ADDR/24" dev net0
+  fi
+  enter ip link set net0 up
+  enter ip route replace default via "$EDGE_ADDR"
+}
+own_net() { [[ $(readlink "/proc/$1/ns/net") != "$(readlink "/proc/$(holder)/ns/net")" && $(tr '\0' ' ' <"/proc/$1/cmdline") == tail* ]]; }
 
 # --- the site -------------------------------------------------------------------------------------------------------
 

@@ -267,6 +267,7 @@ cmd_up() {
   ensure_tools
   ensure_files
   ensure_holder
+  ensure_network
   ensure_site
   settle 60
   say "up after $((SECONDS - t)) s: https://$SITE_HOST/ answers; \"hack/stack exec CMD\" runs something there as deploy"
@@ -276,6 +277,7 @@ cmd_up() {
 settle() {
   local changed='' p
   clear_quietly
+  ensure_network
   put_site_back && changed=1
   nginx_use
   nginx_start

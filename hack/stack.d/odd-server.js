@@ -1,0 +1,36 @@
+// What stands in for others: `silent PORT` takes connections and answers nothing; `dns RCODE` is a name server on
+// 127.0.0.1:53 that gives every question that code (3 no such name, 2 failure of its own); `edge STATUS CERT KEY` is a delivery
+// network on port 443 that says that it did not get the site; `proxy HOST:PORT CERT KEY` is a proxy on another machine.
+const [, , mode, ...args] = process.argv;
+
+if (mode === 'silent') {
+  require('node:net').createServer(() => {}).listen(Number(args[0]), '127.0.0.1');
+} else if (mode === 'dns') {
+  const server = require('node:dgram').createSocket('udp4');
+  server.on('message', (question, from) => {
+    const answer = Buffer.from(question);
+    answer[2] = 0x81; // an answer to a question that asked for recursion
+    answer[3] = 0x80 | Number(args[0]);
+    server.send(answer, from.port, from.address);
+  });
+  server.bind(53, '127.0.0.1');
+} else {
+  const fs = require('node:fs');
+  const http = require('node:http');
+  const [what, cert, key] = args;
+  const answer = (req, res) => {
+    if (mode === 'edge') {
+      res.writeHead(Number(what), { server: 'cloudflare', 'cf-ray': '0-TEST' });
+      res.end('error');
+      return;
+    }
+    const [host, port] = what.split(':');
+    const on = http.request({ host, port, path: req.url, method: req.method, headers: req.headers }, (got) => {
+      res.writeHead(got.statusCode, got.headers);
+      got.pipe(res);
+    });
+    on.on('error', () => res.writeHead(502).end());
+    req.pipe(on);
+  };
+  require('node:https').createServer({ cert: fs.readFileSync(cert), key: fs.readFileSync(key) }, answer).listen(443, '0.0.0.0');
+}
