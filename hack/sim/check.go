@@ -220,7 +220,7 @@ func (c *checker) gaveUp(before, after *v1alpha1.AppStatus, in controller.Input)
 		c.incidentAt = now
 	}
 	entered := after.Phase == v1alpha1.PhaseFailed && before.Phase != v1alpha1.PhaseFailed && !after.StoodDown
-	if entered && s.w.cond.cache && s.clear() && !s.desired.Spec.Paused && s.killIn == 0 && c.hitAt <= c.incidentAt && c.upSince < c.incidentAt && in.Order == nil {
+	if entered && s.w.cond.cache && s.clear() && !s.desired.Spec.Paused && !s.desired.Spec.Observes() && s.killIn == 0 && c.hitAt <= c.incidentAt && c.upSince < c.incidentAt && in.Order == nil {
 		s.fail("nothing but the cache is broken, and evenkeel gives up")
 	}
 }
@@ -266,6 +266,9 @@ func (c *checker) mayBegin(before, after *v1alpha1.AppStatus) {
 	}
 	if spec.Paused && (spec.PausedUntil == nil || w.wall().Before(spec.PausedUntil.Time)) {
 		s.fail("an automatic recovery begins while paused")
+	}
+	if spec.Observes() {
+		s.fail("an automatic recovery begins in mode Observe")
 	}
 	if i.Spent >= spec.Recovery.MaxAttempts {
 		s.fail("an automatic recovery begins with %d of %d attempts spent", i.Spent, spec.Recovery.MaxAttempts)

@@ -60,8 +60,11 @@ func newKeeper(s *sim) *keeper {
 	k.store = store
 	k.retry = pace.New(time.Second, time.Minute, 2)
 	loaded := store.Load()
-	k.app = s.desired.DeepCopy()
 	k.status = loaded.State.AppStatus
+	k.app = controller.InForce(s.desired, &k.status).DeepCopy()
+	if k.app.Spec.Observes() != s.desired.Spec.Observes() {
+		k.pending = &controller.SpecUpdate{App: s.desired.DeepCopy()}
+	}
 	first := controller.Input{Lost: loaded.Lost, Started: true}
 	if loaded.Order.IsOrder() {
 		first.Order = &loaded.Order
@@ -161,6 +164,9 @@ func (k *keeper) adopt() bool {
 	}
 	update.App.Generation = max(update.App.Generation, k.app.Generation+1)
 	k.app = update.App
+	if k.app.Spec.Observes() && k.seen == nil {
+		k.interrupt()
+	}
 	k.describe()
 	k.s.journal("generation %d is in force: paused %v", k.app.Generation, k.app.Spec.Paused)
 	return true
@@ -223,6 +229,9 @@ func (k *keeper) step(in controller.Input) (time.Duration, bool) {
 			k.seen, k.seenAt, k.cut = &o, k.s.w.now+took, false
 			k.s.passes++
 		case controller.Act:
+			if k.app.Spec.Observes() {
+				k.s.fail("step %s is ordered in mode Observe", command.Step.Name)
+			}
 			k.s.check.acts(command.Step, &k.status)
 			k.s.journal("act %s", command.Step.Name)
 			if k.s.onAct != nil {

@@ -90,7 +90,7 @@ func (c *checker) struck(a *active) {
 		w.disturbs = true
 	}
 	r := c.s.desired
-	if a.entry.Alone && c.s.k != nil && c.s.k.status.Phase == v1alpha1.PhaseHealthy && c.s.k.status.Incident == nil && c.s.w.well() && len(c.s.active) == 1 && !r.Spec.Paused {
+	if a.entry.Alone && c.s.k != nil && c.s.k.status.Phase == v1alpha1.PhaseHealthy && c.s.k.status.Incident == nil && c.s.w.well() && len(c.s.active) == 1 && !r.Spec.Paused && !r.Spec.Observes() {
 		c.watched = &watch{a: a, finalAt: a.till + 15*time.Minute}
 	}
 }
@@ -132,7 +132,7 @@ func (c *checker) tick() {
 		return
 	}
 	r, app := &s.k.status, s.k.app
-	paused := controller.Paused(app, w.instant())
+	paused := controller.Paused(app, w.instant()) || app.Spec.Observes()
 	c.good(r, app)
 	c.bad(r, app, paused)
 	c.reminded(r, app, paused)

@@ -32,6 +32,9 @@ func addOperators() {
 				s.spec(func(a *v1alpha1.App) { a.Spec.Paused, a.Spec.PausedUntil = false, nil })
 			}
 		}})
+	add(kind{name: "observe", whose: operator, least: time.Minute, most: 3 * time.Hour,
+		begin: func(s *sim, _ *Entry) { s.spec(func(a *v1alpha1.App) { a.Spec.Mode = v1alpha1.ModeObserve }) },
+		end:   func(s *sim, _ *Entry) { s.spec(func(a *v1alpha1.App) { a.Spec.Mode = v1alpha1.ModeActive }) }})
 	add(kind{name: "other-spec", whose: operator, begin: func(s *sim, e *Entry) {
 		s.spec(func(a *v1alpha1.App) {
 			cooldowns := []time.Duration{time.Minute, 5 * time.Minute, 20 * time.Minute}
