@@ -204,6 +204,18 @@ func (w *watching) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) p
 
 func (w *watching) Event(e v1alpha1.Event) { w.note(e.Reason) }
 
+// all are the notes so far; last is the newest.
+func (w *watching) all() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.notes)
+}
+
+func (w *watching) last() string {
+	all := w.all()
+	return all[len(all)-1]
+}
+
 // runWatching runs a loop over a crashed application until the context ends; the specs are handed to it.
 func runWatching(ctx context.Context, w *watching, app *v1alpha1.App, status v1alpha1.AppStatus, specs chan SpecUpdate) chan struct{} {
 	quiet := logrus.New()
@@ -232,20 +244,20 @@ func TestTheModeTakesEffectAtOnceAndMidIncident(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := runWatching(ctx, w, observed(1), v1alpha1.AppStatus{}, specs)
 		time.Sleep(2 * time.Hour) // virtual
-		if slices.ContainsFunc(w.notes, func(n string) bool { return strings.HasPrefix(n, "act ") }) {
-			t.Fatalf("something was done: %q", w.notes)
+		if slices.ContainsFunc(w.all(), func(n string) bool { return strings.HasPrefix(n, "act ") }) {
+			t.Fatalf("something was done: %q", w.all())
 		}
 		active := newApp()
 		active.Generation = 2
 		specs <- SpecUpdate{App: active}
 		time.Sleep(time.Second)
-		if w.notes[len(w.notes)-1] != "act verify" {
-			t.Fatalf("it did not act within a second: %q", w.notes)
+		if w.last() != "act verify" {
+			t.Fatalf("it did not act within a second: %q", w.all())
 		}
 		specs <- SpecUpdate{App: observed(3)} // mid-verification: that ends at once
 		time.Sleep(time.Second)
-		if !slices.Contains(w.notes, v1alpha1.ReasonRecoveryFinished) {
-			t.Fatalf("the recovery goes on: %q", w.notes)
+		if !slices.Contains(w.all(), v1alpha1.ReasonRecoveryFinished) {
+			t.Fatalf("the recovery goes on: %q", w.all())
 		}
 		stop()
 		<-ended
@@ -266,11 +278,11 @@ func TestAnApplicationThatWeHaveStoppedIsStartedBeforeItIsOnlyObserved(t *testin
 		ctx, stop := context.WithCancel(t.Context())
 		ended := runWatching(ctx, w, observed(1), left, make(chan SpecUpdate, 1))
 		time.Sleep(10 * time.Minute) // virtual
-		if !slices.Contains(w.notes, "act start") || slices.Contains(w.notes, "act stop") {
-			t.Fatalf("want it started, and nothing stopped: %q", w.notes)
+		if !slices.Contains(w.all(), "act start") || slices.Contains(w.all(), "act stop") {
+			t.Fatalf("want it started, and nothing stopped: %q", w.all())
 		}
-		if !slices.Contains(w.notes, v1alpha1.ReasonObserving) {
-			t.Fatalf("it is not observed afterwards: %q", w.notes)
+		if !slices.Contains(w.all(), v1alpha1.ReasonObserving) {
+			t.Fatalf("it is not observed afterwards: %q", w.all())
 		}
 		stop()
 		<-ended
