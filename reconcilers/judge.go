@@ -73,6 +73,7 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 			l.Answered = process.Life
 		}
 	}
+	l.Fault = verdict.LearnFault(c)
 	learnMarks(c, &l, &process)
 	learnMemory(c, &l, process.Age)
 	if build, ok := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); ok && build.Kind != "" && build.Present {

@@ -430,6 +430,18 @@ type Learned struct {
 	// ProxyHereURL is the public URL whose proxy was found to be on this machine while it answered as expected: if nothing
 	// listens on its port any more, it is the proxy that is gone.
 	ProxyHereURL string `json:"proxyHereURL,omitempty"`
+	// Fault is a fault that no start mends until its cause changes.
+	Fault *Fault `json:"fault,omitempty"`
+}
+
+// Fault is what the last start failed of, where the next one would fail of the same.
+type Fault struct {
+	// Sign is what told of it: a known sign in the application's log, or Environment where required variables are missing.
+	Sign string `json:"sign"`
+	// Cause is the signature, at that start, of what a start reads: names, sizes and times of files, never what is in them.
+	Cause string `json:"cause"`
+	// Start tells that start from others.
+	Start string `json:"start"`
 }
 
 // Baseline is the normal memory of one incarnation of the application.

@@ -138,7 +138,7 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 		o.Results = append(o.Results, r)
 	}
 	add(v1alpha1.CheckLocal, func() v1alpha1.CheckResult { return p.starting(l, p.noteAnswer(l, local)) })
-	add(v1alpha1.CheckProcess, func() v1alpha1.CheckResult { return processResult(l, p.signs(l, &o)) })
+	add(v1alpha1.CheckProcess, func() v1alpha1.CheckResult { return p.process(l, &o) })
 	add(v1alpha1.CheckPort, func() v1alpha1.CheckResult { return p.starting(l, portResult(l)) })
 	add(v1alpha1.CheckPublic, func() v1alpha1.CheckResult { return public })
 	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return workersResult(l) })
@@ -248,6 +248,15 @@ func (p *Prober) listen(ctx context.Context, l *look) {
 	l.tookListen = time.Since(began)
 }
 
+func (p *Prober) process(l *look, o *v1alpha1.Observation) v1alpha1.CheckResult {
+	cause := ""
+	settled := l.life != "" && l.age >= l.app.Spec.Recovery.StartupGrace.Duration
+	if local, asked := o.Result(v1alpha1.CheckLocal); local.Status != metav1.ConditionTrue && (asked || !settled) {
+		cause = causeOf(l.app)
+	}
+	return processResult(l, p.signs(l, o), cause)
+}
+
 // signs reads the application's log for known signs, only where something is wrong.
 func (p *Prober) signs(l *look, o *v1alpha1.Observation) []facts.Sign {
 	local, asked := o.Result(v1alpha1.CheckLocal)
@@ -256,7 +265,12 @@ func (p *Prober) signs(l *look, o *v1alpha1.Observation) []facts.Sign {
 	}
 	var found []facts.Sign
 	for n := range l.snapshot.Processes {
-		for _, s := range readSigns(l.snapshot.Processes[n].ErrLog, l.now.Wall.Time, l.app.Spec.Recovery.Caches) {
+		row := &l.snapshot.Processes[n]
+		signs := readSigns(row.ErrLog, l.now.Wall.Time, l.app.Spec.Recovery.Caches)
+		if !row.Alive() && notExecutable(row.Message) {
+			signs = append(signs, facts.SignInterpreter)
+		}
+		for _, s := range signs {
 			if !slices.Contains(found, s) {
 				found = append(found, s)
 			}

@@ -19,11 +19,12 @@ import (
 )
 
 // processResult says whether the application's process runs, by the process manager's word and the kernel's.
-func processResult(l *look, signs []facts.Sign) v1alpha1.CheckResult {
+func processResult(l *look, signs []facts.Sign, cause string) v1alpha1.CheckResult {
 	s := &l.snapshot
 	f := facts.Process{
 		Runtime: l.app.Spec.Runtime.Kind(), Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
 		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Signs: signs,
+		FolderMissing: folderMissing(l.app.Spec.Directory), Cause: cause,
 	}
 	manager := l.app.Spec.Runtime.Manager()
 	for n := range s.Processes {
@@ -237,6 +238,9 @@ func SignsIn(log []byte, caches []string) []facts.Sign {
 		}
 	}
 	for line := range bytes.Lines(log) {
+		if interpreterMissing(line) && !slices.Contains(found, facts.SignInterpreter) {
+			found = append(found, facts.SignInterpreter)
+		}
 		if !bytes.Contains(line, []byte("Error")) {
 			continue
 		}

@@ -63,6 +63,7 @@ func TestSignsIn(t *testing.T) {
 		{"reading /srv/site/.next/cache/site-index.json\n", nil},
 		{"Error: /srv/site/.next/server/app.js: no\n", nil},
 		{"code: 'MODULE_NOT_FOUND'\n", []facts.Sign{facts.SignModuleNotFound}},
+		{"/usr/bin/env: 'node': No such file or directory\n", []facts.Sign{facts.SignInterpreter}},
 		{"", nil},
 	} {
 		if got := SignsIn([]byte(tc.log), caches); !slices.Equal(got, tc.want) {

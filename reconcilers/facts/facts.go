@@ -47,6 +47,11 @@ type Process struct {
 	StopOrderedFor time.Duration `json:"stopOrderedFor,omitempty"`
 	// Signs are the known signs found at the end of the application's error log, if it is fresh.
 	Signs []Sign `json:"signs,omitempty"`
+	// FolderMissing says that the application's directory does not exist.
+	FolderMissing bool `json:"folderMissing,omitempty"`
+	// Cause is the signature of what a start reads (names, sizes and times of files, nothing of what is in them), where the
+	// application does not answer.
+	Cause string `json:"cause,omitempty"`
 	// Error says why it could not be asked.
 	Error string `json:"error,omitempty"`
 }
@@ -87,6 +92,7 @@ const (
 	SignCache          Sign = "Cache"
 	SignOutOfMemory    Sign = "OutOfMemory"
 	SignDatabase       Sign = "Database"
+	SignInterpreter    Sign = "Interpreter" // the program that runs it was not found
 )
 
 // Whose says whose a listening socket is.

@@ -119,6 +119,11 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 		return "another PM2 daemon runs it"
 	case s.build.Kind != "" && !s.build.Present && known && !answers && !orphan:
 		return "there is no finished build"
+	case s.process.FolderMissing && !answers && s.process.Daemon:
+		return "there is no folder to start it from"
+	case s.down && s.process.Daemon && s.process.State == string(runtime.Errored) && !answers && !slices.Contains(s.process.Signs, facts.SignCache) &&
+		c.Record.Learned.Fault != nil && c.Record.Learned.Fault.Cause == s.process.Cause && look(c).unmoved() >= settleTime:
+		return "the last start failed of a known fault, and nothing has changed"
 	case s.down && s.process.StopOrdered && s.process.State == string(runtime.Stopped):
 		return "the operator has stopped it"
 	case answers && !orphan && !crashing && o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse:
@@ -156,7 +161,7 @@ func (s *seen) mayHold(v *v1alpha1.Verdict) string {
 }
 
 // endless are the reasons for which what does not run is held without a limit: each is something that no start could mend.
-var endless = []string{"StrangerOnPort", "BuildMissing", "DeployAtWork", "NotListed", "DaemonLost", "TwoDaemons"}
+var endless = []string{"StrangerOnPort", "BuildMissing", "DeployAtWork", "NotListed", "DaemonLost", "TwoDaemons", "FolderMissing"}
 
 func asJSON(c *pass.Case) string {
 	data, err := json.MarshalIndent(c.Latest(), "", "  ")

@@ -90,6 +90,11 @@ var troubles = []trouble{
 		w.local = facts.HTTP{Class: facts.Refused}
 	},
 	// what is in the folder
+	func(r *rand.Rand, w *world) {
+		w.gone(runtime.Errored)
+		w.process.Cause, w.process.Signs = oneOf(r, "a", "b"), []facts.Sign{oneOf(r, facts.SignModuleNotFound, facts.SignInterpreter)}
+	},
+	func(r *rand.Rand, w *world) { w.process.FolderMissing = true; w.fail(r, "local") },
 	func(r *rand.Rand, w *world) { w.deploy.AtWork = []facts.Work{{PID: r.IntN(9), What: "npm ci"}} },
 	func(r *rand.Rand, w *world) {
 		w.build, w.status["build"] = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, no
@@ -138,6 +143,9 @@ func init() {
 var records = []func(r *rand.Rand, c *pass.Case){
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.Marks = []string{"m"} },
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.BuildSeen = true },
+	func(_ *rand.Rand, c *pass.Case) {
+		c.Record.Learned.Fault = &v1alpha1.Fault{Sign: "ModuleNotFound", Cause: "a"}
+	},
 	func(r *rand.Rand, c *pass.Case) {
 		since := c.Now.Add(-time.Duration(r.IntN(600)) * time.Second)
 		c.Record.Learned.LowMemorySince = &since

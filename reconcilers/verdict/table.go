@@ -14,6 +14,7 @@ var rules = []Rule{
 	ruleRuntimeGoing,
 	ruleOrphanOnPort,
 	ruleAnswersElsewhere,
+	ruleFolderMissing,
 	ruleBuildMissing,
 	ruleOperatorStop,
 	ruleRuntimeGone,
@@ -21,6 +22,7 @@ var rules = []Rule{
 
 	// It comes and goes.
 	ruleCacheSignature,
+	ruleKnownFault,
 	ruleCrashLoop,
 	ruleCrashLoopAnswering,
 	ruleOutlivesItsCrashes,

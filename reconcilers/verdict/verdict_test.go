@@ -246,6 +246,17 @@ func TestVerdicts(t *testing.T) {
 		{"the build is gone while the old process still serves", func(w *world) {
 			w.build, w.status["build"] = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, no
 		}, nil, "healthy", v1alpha1.BlameNone, v1alpha1.RemedyNone, ""},
+		{"its folder is gone, and so is the process", func(w *world) { w.gone(runtime.Errored); w.process.FolderMissing = true }, nil,
+			"folder-missing", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"its folder is gone, and an orphan of its own serves on", func(w *world) {
+			w.process.FolderMissing, w.port.Listeners, w.status["port"] = true, []facts.Listener{orphan}, no
+		}, nil, "anything-else", v1alpha1.BlameNone, v1alpha1.RemedyHold, ""},
+		{"its folder is gone while the old process still serves", func(w *world) { w.process.FolderMissing = true }, nil,
+			"healthy", v1alpha1.BlameNone, v1alpha1.RemedyNone, ""},
+		{"the last start failed of a missing module", func(w *world) { w.gone(runtime.Errored); w.process.Cause = "a" }, faultOf("a"),
+			"known-fault", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"the last start failed of a missing module, and modules were installed since", func(w *world) { w.gone(runtime.Errored); w.process.Cause = "b" }, faultOf("a"),
+			"process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"a deploy is at work and the site fails", func(w *world) {
 			w.gone(runtime.Errored)
 			w.deploy.AtWork = []facts.Work{{PID: 5, What: "npm ci"}}
@@ -431,6 +442,13 @@ func TestVerdicts(t *testing.T) {
 }
 
 var reached = map[string]bool{}
+
+// faultOf lets the last start have failed of a missing module.
+func faultOf(cause string) func(*pass.Case) {
+	return func(c *pass.Case) {
+		c.Record.Learned = &v1alpha1.Learned{Fault: &v1alpha1.Fault{Sign: string(facts.SignModuleNotFound), Cause: cause}}
+	}
+}
 
 // unknownLong lets it be unknown for ten minutes whether the application is well.
 func unknownLong(c *pass.Case) {
