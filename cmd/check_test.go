@@ -39,7 +39,7 @@ func TestCheckLooksOnce(t *testing.T) {
 	b.globals = &globals{domain: see}
 	b.wants(b.run(nil, "check", "-f", file), exitWell, "bbyatch: well; 6 of 6 checks hold", "200 in 35ms")
 	golden(t, "check/well", b.out.String())
-	if got := strings.Join(see.due, " "); got != "build deploy local memory port process public workers" {
+	if got := strings.Join(see.due, " "); got != "build deploy disk environment host local memory port process public workers" {
 		t.Errorf("asked %s", got)
 	}
 

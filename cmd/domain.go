@@ -26,6 +26,9 @@ func newDomain(clock func() v1alpha1.Instant, dir string, exec *keeper.Keeper, s
 	fs, manager := procfs.Default(), pm2.New()
 	managers := runtime.Choice{PM2: manager, Exec: exec}
 	prober := &checks.Prober{FS: fs, Runtime: managers, Clock: clock}
+	if dir != "" {
+		prober.Folders = []string{dir} // there must be room to write in it
+	}
 	hands := &recovery.Hands{FS: fs, Runtime: managers, Looker: prober, Clock: clock, Swap: swap, Log: log}
 	if log != nil {
 		hands.Evidence = keepEvidence(dir, &evidence.Collector{FS: fs, Runtime: managers, Clock: clock, PM2: manager, Own: os.Environ()}, log)

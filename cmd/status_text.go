@@ -147,7 +147,8 @@ func absent(v *view, now v1alpha1.Instant, s style) string {
 
 // checkOrder is the order in which checks are shown: from the process outwards.
 var checkOrder = []string{v1alpha1.CheckProcess, v1alpha1.CheckPort, v1alpha1.CheckLocal, v1alpha1.CheckPublic,
-	v1alpha1.CheckMemory, v1alpha1.CheckDatabase, v1alpha1.CheckWorkers, v1alpha1.CheckDeploy, v1alpha1.CheckBuild}
+	v1alpha1.CheckMemory, v1alpha1.CheckDisk, v1alpha1.CheckDatabase, v1alpha1.CheckWorkers, v1alpha1.CheckDeploy, v1alpha1.CheckBuild,
+	v1alpha1.CheckEnvironment, v1alpha1.CheckHost}
 
 // checksText is the table of the checks of a pass.
 func checksText(o *v1alpha1.Observation, now v1alpha1.Instant, s style) string {

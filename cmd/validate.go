@@ -185,7 +185,7 @@ func checkSettings(app *v1alpha1.App, name string) string {
 	for _, enabled := range checks.Enabled(app) {
 		asked = asked || enabled == name
 	}
-	if !asked || name == v1alpha1.CheckDeploy || name == v1alpha1.CheckBuild {
+	if !asked || checks.IsFact(name) {
 		return ""
 	}
 	c, set := &app.Spec.Checks, checks.Settings(app, name)
@@ -197,6 +197,11 @@ func checkSettings(app *v1alpha1.App, name string) string {
 		text = c.Public.URL + " " + text + expecting(c.Public.ExpectStatus, "")
 	case v1alpha1.CheckMemory:
 		text = fmt.Sprintf("at least %s available; acts when low for %s (restart: %s)", c.Memory.MinAvailable, brief(c.Memory.For), c.Memory.Restart)
+	case v1alpha1.CheckDisk:
+		text = "at least 256Mi free, or a twentieth of a small file system"
+		if c.Disk.MinFree != nil {
+			text = fmt.Sprintf("at least %s free", c.Disk.MinFree)
+		}
 	case v1alpha1.CheckDatabase:
 		text = strings.Join(c.Database.Require, ", ") + " in " + c.Database.EnvFile
 	}

@@ -84,6 +84,8 @@ type AppSpec struct {
 	// Checks are the questions asked on every pass. At least one of process, port and local is enabled.
 	// +kubebuilder:default={}
 	Checks ChecksSpec `json:"checks,omitzero"`
+	// Deploy tells how a deploy shows, beyond what is seen without being told.
+	Deploy DeploySpec `json:"deploy,omitzero"`
 	// Recovery bounds what evenkeel may do.
 	// +kubebuilder:default={}
 	Recovery RecoverySpec `json:"recovery,omitzero"`
@@ -223,6 +225,8 @@ type ChecksSpec struct {
 	Public PublicCheck `json:"public,omitzero"`
 	// Memory reads how much memory is available.
 	Memory MemoryCheck `json:"memory,omitzero"`
+	// Disk looks at the free space where the application, its logs and evenkeel's own state lie.
+	Disk DiskCheck `json:"disk,omitzero"`
 	// Database looks for the database's configuration. Without it, and without an environment file, there is no such check.
 	Database *DatabaseCheck `json:"database,omitempty"`
 	// Workers looks at the application's own processes.
@@ -314,6 +318,19 @@ type MemoryCheck struct {
 	Restart MemoryRestart `json:"restart,omitempty"`
 }
 
+// DiskCheck looks at the free space where the application, its logs and evenkeel's own state lie. It tells early, and it
+// never restarts an application that answers, unless the application's own cache has filled the disk to the end.
+type DiskCheck struct {
+	CheckSettings `json:",inline"`
+	// MinFree is the space that must be free, at least 1Mi. Default: 256Mi, or a twentieth of a file system below 5Gi.
+	MinFree *resource.Quantity `json:"minFree,omitempty"`
+	// MinFreeInodes is how many files it must still be possible to make. Default: 1000, or a twentieth of those of a file
+	// system that takes fewer than 20000.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	MinFreeInodes int64 `json:"minFreeInodes,omitempty"`
+}
+
 // DatabaseCheck looks for the database's configuration.
 type DatabaseCheck struct {
 	CheckSettings `json:",inline"`
@@ -328,6 +345,19 @@ type DatabaseCheck struct {
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
 	// +kubebuilder:default={DATABASE_URL}
 	Require []string `json:"require,omitempty"`
+}
+
+// DeploySpec tells how a deploy shows. Checkouts, installs and builds at work in directory are seen without it.
+type DeploySpec struct {
+	// LockFile is a file that lies there while a deploy is at work, relative to directory or absolute. Where it begins with a
+	// pid, it counts only while that process lives. Without it there is none.
+	// +kubebuilder:validation:MaxLength=4096
+	LockFile string `json:"lockFile,omitempty"`
+	// LockLimit is the age from which on a lock file is taken to be left over. Default 30m.
+	// +kubebuilder:default="30m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	LockLimit metav1.Duration `json:"lockLimit,omitzero"`
 }
 
 // LeaveFailed says who may end the phase Failed.

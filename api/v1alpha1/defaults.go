@@ -39,6 +39,7 @@ func SetDefaults(app *App) {
 	CompleteDefaults(app)
 	orDefault(&spec.FailureThreshold, DefaultFailureThreshold)
 	setCheckDefaults(&spec.Checks)
+	orDuration(&spec.Deploy.LockLimit, 30*time.Minute)
 	setRecoveryDefaults(&spec.Recovery)
 	for i := range spec.Alerts {
 		spec.Alerts[i].SetDefaults()
@@ -83,7 +84,7 @@ func (c CheckSettings) EffectiveConfirmInterval(spec *AppSpec) time.Duration {
 func setCheckDefaults(checks *ChecksSpec) {
 	for _, settings := range []*CheckSettings{
 		&checks.Process, &checks.Port, &checks.Local.CheckSettings, &checks.Public.CheckSettings,
-		&checks.Memory.CheckSettings, &checks.Workers,
+		&checks.Memory.CheckSettings, &checks.Workers, &checks.Disk.CheckSettings,
 	} {
 		orDuration(&settings.Timeout, DefaultTimeout)
 	}

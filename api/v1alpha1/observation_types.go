@@ -17,6 +17,11 @@ const (
 	CheckWorkers  = "workers"
 	CheckDeploy   = "deploy"
 	CheckBuild    = "build"
+	// CheckDisk is the space where application, logs and state lie. CheckHost and CheckEnvironment are facts like deploy and
+	// build: how the machine is, and what a restart would change in the application's environment.
+	CheckDisk        = "disk"
+	CheckHost        = "host"
+	CheckEnvironment = "environment"
 )
 
 // Observation is what one pass of the checks saw: plain data, with the results sorted by the check's name. A check that

@@ -43,6 +43,7 @@ func Validate(app *App) field.ErrorList {
 	errs = append(errs, validateConfirmInterval(spec, at.Child("confirmInterval"))...)
 	errs = append(errs, within(int64(spec.FailureThreshold), 1, 10, "a number", at.Child("failureThreshold"))...)
 	errs = append(errs, validateChecks(&spec.Checks, at.Child("checks"))...)
+	errs = append(errs, validateDeploy(&spec.Deploy, at.Child("deploy"))...)
 	errs = append(errs, validateRecovery(&spec.Recovery, at.Child("recovery"))...)
 	return append(errs, validateAlerts(spec.Alerts, at.Child("alerts"))...)
 }

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"maps"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ func validateChecks(checks *ChecksSpec, at *field.Path) (errs field.ErrorList) {
 	errs = append(errs, validateLocal(&checks.Local, at.Child("local"))...)
 	errs = append(errs, validatePublic(&checks.Public, at.Child("public"))...)
 	errs = append(errs, validateMemory(&checks.Memory, at.Child("memory"))...)
+	errs = append(errs, validateDisk(&checks.Disk, at.Child("disk"))...)
 	if checks.Database != nil {
 		errs = append(errs, validateDatabase(checks.Database, at.Child("database"))...)
 	}
@@ -105,6 +107,17 @@ func validateMemory(memory *MemoryCheck, at *field.Path) field.ErrorList {
 	return append(errs, oneOf(memory.Restart, at.Child("restart"), MemoryRestartWhenAppGrew, MemoryRestartAlways)...)
 }
 
+func validateDisk(disk *DiskCheck, at *field.Path) field.ErrorList {
+	errs := validateCheckSettings(&disk.CheckSettings, at)
+	if disk.MinFree != nil && disk.MinFree.Cmp(minMinAvailable) < 0 {
+		errs = append(errs, field.Invalid(at.Child("minFree"), disk.MinFree.String(), "want an amount of space of at least 1Mi, such as 256Mi"))
+	}
+	if disk.MinFreeInodes != 0 {
+		errs = append(errs, within(disk.MinFreeInodes, 1, 1_000_000_000, "a number of files", at.Child("minFreeInodes"))...)
+	}
+	return errs
+}
+
 func validateDatabase(database *DatabaseCheck, at *field.Path) field.ErrorList {
 	errs := validateCheckSettings(&database.CheckSettings, at)
 	if !isInside(database.EnvFile) {
@@ -119,6 +132,15 @@ func validateDatabase(database *DatabaseCheck, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("require").Index(i), name,
 				"want the name of a variable: letters, digits and '_', not beginning with a digit, such as DATABASE_URL"))
 		}
+	}
+	return errs
+}
+
+func validateDeploy(deploy *DeploySpec, at *field.Path) field.ErrorList {
+	errs := between(deploy.LockLimit, minTimeout, day, at.Child("lockLimit"))
+	if file := deploy.LockFile; file != "" && !isInside(file) && (!filepath.IsAbs(file) || filepath.Clean(file) != file) {
+		errs = append(errs, field.Invalid(at.Child("lockFile"), file,
+			"want a file inside directory, relative to it, such as .deploy.lock, or an absolute path"))
 	}
 	return errs
 }

@@ -126,6 +126,10 @@ func TestValidateNamesTheFieldAndWhatWouldBeRight(t *testing.T) {
 		"no certificate warning":    {func(a *v1alpha1.App) { a.Spec.Checks.Public.CertificateWarning = lasting(0) }, "spec.checks.public.certificateWarning: Invalid value: \"0s\": want a duration from 1h to 2160h"},
 		"no memory":                 {func(a *v1alpha1.App) { a.Spec.Checks.Memory.MinAvailable = quantity("0") }, "spec.checks.memory.minAvailable: Invalid value: \"0\""},
 		"a thousandth of a byte":    {func(a *v1alpha1.App) { a.Spec.Checks.Memory.MinAvailable = quantity("100m") }, "spec.checks.memory.minAvailable: Invalid value: \"100m\": want an amount"},
+		"no room":                   {func(a *v1alpha1.App) { a.Spec.Checks.Disk.MinFree = quantity("1") }, "spec.checks.disk.minFree: Invalid value: \"1\": want an amount of space"},
+		"fewer files than none":     {func(a *v1alpha1.App) { a.Spec.Checks.Disk.MinFreeInodes = -1 }, "spec.checks.disk.minFreeInodes: Invalid value: -1: want a number of files"},
+		"a lock file above":         {func(a *v1alpha1.App) { a.Spec.Deploy.LockFile = "../lock" }, "spec.deploy.lockFile: Invalid value: \"../lock\": want a file inside directory"},
+		"a lock for a moment":       {func(a *v1alpha1.App) { a.Spec.Deploy.LockLimit.Duration = 1 }, "spec.deploy.lockLimit: Invalid value"},
 		"another restart":           {func(a *v1alpha1.App) { a.Spec.Checks.Memory.Restart = "always" }, "spec.checks.memory.restart: Invalid value: \"always\": want WhenAppGrew or Always"},
 		"a variable with a dash": {func(a *v1alpha1.App) {
 			a.Spec.Checks.Database = &v1alpha1.DatabaseCheck{Require: []string{"DATABASE-URL"}}
@@ -218,7 +222,7 @@ func TestTheCRDHasTheSameDefaults(t *testing.T) {
 	given := map[string]any{"directory": app.Spec.Directory, "runtime": map[string]any{"pm2": map[string]any{"process": "my site"}},
 		"alerts": []any{map[string]any{"exec": []any{"x"}}}, "checks": map[string]any{"database": map[string]any{},
 			"local": map[string]any{}, "port": map[string]any{}, "process": map[string]any{}, "public": map[string]any{},
-			"memory": map[string]any{}, "workers": map[string]any{}}}
+			"memory": map[string]any{}, "workers": map[string]any{}, "disk": map[string]any{}}, "deploy": map[string]any{}}
 	v1alpha1.SetDefaults(app)
 	properties := crd.Spec.Versions[0].Schema.OpenAPIV3Schema["properties"].(map[string]any)
 	defaulted, _ := json.Marshal(withDefaults(properties["spec"].(map[string]any), given))

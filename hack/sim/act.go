@@ -133,7 +133,7 @@ func (h *hands) caches(after ending) {
 		return
 	}
 	h.touched(recovery.StepCaches, "caches")
-	w.cond.cache = false
+	w.cond.cache, w.cond.cacheFull = false, false
 	w.note("the caches are cleared")
 	after(80*time.Millisecond, v1alpha1.StepDone, "cleared")
 }

@@ -305,17 +305,17 @@ func (c *checker) mayBegin(before, after *v1alpha1.AppStatus) {
 func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	s, w := c.s, c.s.w
 	seen := c.latest.At.Boot.Duration + w.bootAt
-	memory := after.Verdict.Rule == "memory-app-grew"
+	memory := after.Verdict.Rule == "memory-app-grew" || after.Verdict.Rule == "disk-cache" && w.cond.cacheFull
 	unseen := s.k.appOr(s).Spec.Checks.Local.Disabled && w.env.blind // nothing is left that would say that it is well
 	if !unseen && w.well() && w.wellSince < seen-15*time.Second && !memory {
 		s.fail("the application is well, and a recovery begins (%s, %s)", after.Verdict.Rule, after.Verdict.Message)
 	}
-	if memory && !w.env.leak && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {
+	if memory && !w.env.leak && !w.cond.cacheFull && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {
 		s.fail("the application is restarted for memory that another program has taken")
 	}
 	if a := w.app; a != nil && !atLimit && a.ready != forever && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
-		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved) && !w.env.flaky && w.faultSince < seen {
-		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved, after.Verdict.Rule)
+		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved || w.env.squeezed) && !w.env.flaky && w.faultSince < seen {
+		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved || w.env.squeezed, after.Verdict.Rule)
 	}
 	respect := s.k.appOr(s).Spec.Recovery.RespectStop.Duration
 	p := &w.pm2

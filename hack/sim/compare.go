@@ -88,7 +88,7 @@ func play(schedule Schedule, policy int, sum *score) {
 		// database, its build or PM2 is gone, or the operator wants it down.
 		w := s.w
 		e := &w.env
-		excused := e.proxy || e.proxyBad || e.dns || e.cert || e.network || e.starved || w.cond.dbErrors || w.cond.noBuild || !w.pm2.up || w.pm2.hung ||
+		excused := e.proxy || e.proxyBad || e.dns || e.cert || e.network || e.starved || e.squeezed || w.cond.dbErrors || w.cond.noBuild || !w.pm2.up || w.pm2.hung ||
 			w.strange != nil || s.off || (w.pm2.standing && !w.pm2.byKeeper) || w.cond.diesIn > 0 || w.cond.hangs || e.flaky || e.deploying
 		if !w.well() && w.orphan == nil && !excused {
 			down += w.now - mark

@@ -178,6 +178,7 @@ func addConditions() {
 			s.w.die(s.w.app, "broken cache")
 		}
 	}})
+	add(kind{name: "cache-fills-disk", whose: own, expect: mended, begin: func(s *sim, _ *Entry) { s.w.cond.cacheFull = true; s.w.note("its cache fills the disk") }})
 	add(kind{name: "slow-start", whose: own, expect: nothing, least: 2 * time.Minute, most: 5 * time.Minute, begin: func(s *sim, e *Entry) {
 		s.w.cond.starts = 20*time.Second + time.Duration(e.N%30)*time.Second
 		if s.w.app != nil {
@@ -212,6 +213,8 @@ func addSurroundings() {
 	outside("hog", "Memory", func(w *world) *bool { return &w.env.hog })
 	outside("database-down", "Database", func(w *world) *bool { return &w.cond.dbErrors })
 	addFlag(kind{name: "starved", whose: foreign, least: time.Minute, most: 40 * time.Minute}, func(w *world) *bool { return &w.env.starved })
+	// Ten minutes, and one recovery is tried; before that it is nobody's fault but the other program's.
+	addFlag(kind{name: "squeezed", whose: foreign, expect: held, blame: "Host", least: 2 * time.Minute, most: 9 * time.Minute}, func(w *world) *bool { return &w.env.squeezed })
 	addFlag(kind{name: "blind", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour}, func(w *world) *bool { return &w.env.blind })
 	add(kind{name: "stranger", whose: foreign, expect: held, blame: "Port", least: 10 * time.Minute, most: 3 * time.Hour,
 		begin: func(s *sim, _ *Entry) {
@@ -257,7 +260,7 @@ func addSurroundings() {
 		s.w.cond.noBuild = s.w.cond.noBuild && s.under("deploy", "deploy-fails") // whoever ends it sees to the build
 		s.w.note("")
 	}})
-	addFlag(kind{name: "disk-full", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour}, func(w *world) *bool { return &w.disk.full })
+	addFlag(kind{name: "disk-full", whose: foreign, expect: held, blame: "Disk", least: 5 * time.Minute, most: time.Hour}, func(w *world) *bool { return &w.disk.full })
 }
 
 func deployBegins(s *sim, _ *Entry) {

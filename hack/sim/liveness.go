@@ -154,7 +154,8 @@ func since(mark *time.Duration, now time.Duration, holds bool) time.Duration {
 func (s *sim) clear() bool {
 	w := s.w
 	e, c, p := &w.env, &w.cond, &w.pm2
-	return !e.proxy && !e.proxyBad && !e.dns && !e.cert && !e.network && !e.noEnv && !e.hog && !e.starved && !e.blind && !e.deploying &&
+	return !e.proxy && !e.proxyBad && !e.dns && !e.cert && !e.network && !e.noEnv && !e.hog && !e.starved && !e.squeezed && !w.disk.full && !c.cacheFull &&
+		!e.blind && !e.deploying &&
 		!e.flaky && !c.hangs && !c.errors && c.diesIn == 0 && !c.noBuild && !c.dbErrors && c.starts < time.Minute &&
 		w.strange == nil && (p.up || !p.lost) && !p.hung && (p.listed || s.desired.Spec.Runtime.PM2.Start != "") && !s.under("killed-often", "exit-for-good") && !s.off
 }

@@ -114,7 +114,7 @@ func (s *score) note(w *world) {
 			s.Foreign++
 		}
 	}
-	if w.cond.dbErrors || w.env.starved {
+	if w.cond.dbErrors || w.env.starved || w.env.squeezed {
 		s.Foreign++
 	}
 	if w.env.deploying {

@@ -63,8 +63,10 @@ type conditions struct {
 	errors   bool          // every life answers 500
 	cache    bool          // the cache is corrupt: every life ends at once
 	cacheSay bool          // and its log says so
-	noBuild  bool          // the build output is missing
-	dbErrors bool          // the database is down, and pages answer 500 because of it
+	// cacheFull says that the cache has filled the disk.
+	cacheFull bool
+	noBuild   bool // the build output is missing
+	dbErrors  bool // the database is down, and pages answer 500 because of it
 }
 
 // surroundings are the machine and the way to the public.
@@ -77,6 +79,7 @@ type surroundings struct {
 	hog       bool // another program takes the memory
 	leak      bool // the application takes the memory, in this life
 	leakAt    time.Duration
+	squeezed  bool // another program keeps the application from a processor, and nobody else
 	starved   bool // the machine is so slow that no look is to be trusted
 	blind     bool // whose socket it is cannot be told
 	deploy    time.Duration
@@ -130,7 +133,7 @@ func (w *world) pid() int { w.pids++; return w.pids }
 func (w *world) well() bool {
 	a := w.app
 	return a != nil && !a.hung && !a.errors && !a.deaf && w.now >= a.ready && w.orphan == nil && w.strange == nil &&
-		!w.cond.dbErrors && !w.env.starved && !w.env.flaky
+		!w.cond.dbErrors && !w.env.starved && !w.env.squeezed && !w.env.flaky
 }
 
 // served says whether the world gets the site. An orphan serves too, if old pages.
@@ -353,6 +356,7 @@ func (w *world) shutDown() {
 	p.up, p.hung, p.lost = false, false, false
 	p.plan++
 	w.orphan, w.strange = nil, nil
+	w.env.squeezed = false
 	w.env.hog, w.env.leak, w.env.starved, w.env.deploying, w.env.blind = false, false, false, false, false
 	w.note("the machine goes down")
 }

@@ -5,13 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/bounded"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
 
 // deployResult looks for a checkout, an install or a build at work in the application's folder: never the application's
@@ -29,7 +32,7 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 	}
 	for n := range l.procs.Processes {
 		proc := &l.procs.Processes[n]
-		if _, ours := l.tree[proc.PID]; ours || proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) {
+		if _, ours := l.tree[proc.PID]; ours || proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) || l.ofAnotherRow(proc.PID) {
 			continue
 		}
 		args, err := p.FS.Cmdline(proc.Identity)
@@ -54,12 +57,61 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 			f.AtWork = append(f.AtWork, facts.Work{PID: pid, What: "a build that holds .next/lock"})
 		}
 	}
+	if work, ok := p.lockFile(l, dir); ok {
+		f.AtWork = append(f.AtWork, work)
+	}
 	r.Facts = facts.Raw(f)
 	r.Status, r.Reason, r.Message = metav1.ConditionTrue, "NoneAtWork", "no deploy is at work"
 	if len(f.AtWork) > 0 {
 		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "AtWork", f.AtWork[0].What+" is at work"
 	}
 	return r
+}
+
+// ofAnotherRow tells whether a process belongs to another application that the process manager runs: what that one does is
+// no deploy of ours, though it may work in the same folder.
+func (l *look) ofAnotherRow(pid int) bool {
+	for n := range l.snapshot.Others {
+		other := &l.snapshot.Others[n]
+		if other.Alive() && (pid == other.PID || slices.ContainsFunc(l.procs.Ancestors(pid), func(p procfs.Process) bool { return p.Identity == other.Identity })) {
+			return true
+		}
+	}
+	return false
+}
+
+// lockFile looks for the file that a deploy leaves while it is at work. One that names a process counts as long as that
+// lives; every one counts for lockLimit at most.
+func (p *Prober) lockFile(l *look, dir string) (facts.Work, bool) {
+	spec := l.app.Spec.Deploy
+	if spec.LockFile == "" {
+		return facts.Work{}, false
+	}
+	path := spec.LockFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return facts.Work{}, false
+	}
+	age := max(l.now.Wall.Sub(info.ModTime()), 0)
+	if age >= spec.LockLimit.Duration {
+		return facts.Work{}, false
+	}
+	work := facts.Work{What: "whoever made " + spec.LockFile, Since: age}
+	if text, err := bounded.Read(path, 4096); err == nil {
+		word, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		if pid, err := strconv.Atoi(strings.TrimSpace(word)); err == nil && pid > 0 {
+			const slack = 2 * time.Second
+			proc, alive := l.procs.Get(pid)
+			if !alive || !proc.Alive() || l.since(proc.StartedAt())+slack < age { // gone, and its number given away again
+				return facts.Work{}, false
+			}
+			work.PID = pid
+		}
+	}
+	return work, true
 }
 
 // changedSince tells whether something was changed in the folder since then that every checkout, install or build changes,
@@ -85,7 +137,7 @@ func changedSince(dir string, since time.Time, recovery *v1alpha1.Recovery) bool
 
 // mayDeploy is a cheap first sieve by the kernel's short name.
 func mayDeploy(comm string) bool {
-	for _, prefix := range []string{"git", "npm", "pnpm", "yarn", "bun", "next-build", "node", "MainThread"} {
+	for _, prefix := range []string{"git", "npm", "pnpm", "yarn", "bun", "next-build", "node", "MainThread", "turbo", "rsync", "tar", "bsdtar", "unzip", "scp"} {
 		if strings.HasPrefix(comm, prefix) {
 			return true
 		}
@@ -109,7 +161,7 @@ func DeployWork(comm string, args []string) string {
 		return "next build"
 	}
 	words := commandWords(args)
-	if len(words) == 0 {
+	if len(words) == 0 || watches(args) {
 		return ""
 	}
 	program, rest := words[0], words[1:]
@@ -131,10 +183,53 @@ func DeployWork(comm string, args []string) string {
 			return program + " run " + verb
 		}
 		return workOf(program, rest, installWork)
-	case "next":
-		return workOf("next", rest, []string{"build"})
+	case "next", "nuxt", "nuxi", "astro", "remix", "react-router", "vite", "turbo":
+		if len(rest) > 1 && rest[0] == "run" { // turbo run build
+			rest = rest[1:]
+		}
+		return workOf(program, rest, []string{"build"})
+	case "prisma":
+		return workOf(program, rest, []string{"generate", "migrate", "db"})
+	}
+	return unpackWork(program, args)
+}
+
+// watches tells of a build that goes on for as long as somebody works on the source: it is no deploy, and never ends.
+func watches(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool { return a == "-w" || strings.Contains(a, "watch") })
+}
+
+// unpackWork names what brings files here: not what reads them, for a backup say.
+func unpackWork(program string, args []string) string {
+	args = args[min(1, len(args)):]
+	has := func(list ...string) bool {
+		return slices.ContainsFunc(args, func(a string) bool { return slices.Contains(list, a) })
+	}
+	switch program {
+	case "rsync":
+		if !has("--sender", "--dry-run", "-n", "--list-only") {
+			return "rsync"
+		}
+	case "tar", "bsdtar":
+		if has("--extract", "--get") || len(args) > 0 && tarExtracts(args[0]) {
+			return "tar"
+		}
+	case "unzip":
+		if !has("-l", "-t", "-v", "-Z", "-p") {
+			return "unzip"
+		}
+	case "scp":
+		if has("-t") { // the receiving end
+			return "scp"
+		}
 	}
 	return ""
+}
+
+// tarExtracts reads tar's first argument, xzf or -xzf.
+func tarExtracts(arg string) bool {
+	letters, short := strings.CutPrefix(arg, "-")
+	return !strings.HasPrefix(letters, "-") && strings.Contains(letters, "x") && (short || !strings.ContainsAny(letters, "./"))
 }
 
 func workOf(program string, rest, verbs []string) string {

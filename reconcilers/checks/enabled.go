@@ -7,15 +7,23 @@ package checks
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
+// factsOnly are looked at for what they tell of other failures; health needs none of them.
+var factsOnly = []string{v1alpha1.CheckDeploy, v1alpha1.CheckBuild, v1alpha1.CheckHost, v1alpha1.CheckEnvironment}
+
+// IsFact tells whether a check is only looked at for what it tells of other failures: health does not need it, and it has
+// no settings.
+func IsFact(name string) bool { return slices.Contains(factsOnly, name) }
+
 // Enabled lists the checks of an App that are asked.
 func Enabled(app *v1alpha1.App) []string {
 	c := &app.Spec.Checks
-	list := []string{v1alpha1.CheckDeploy, v1alpha1.CheckBuild}
+	list := slices.Clone(factsOnly)
 	add := func(name string, s v1alpha1.CheckSettings) {
 		if !s.Disabled {
 			list = append(list, name)
@@ -26,6 +34,7 @@ func Enabled(app *v1alpha1.App) []string {
 	add(v1alpha1.CheckLocal, c.Local.CheckSettings)
 	add(v1alpha1.CheckMemory, c.Memory.CheckSettings)
 	add(v1alpha1.CheckWorkers, c.Workers)
+	add(v1alpha1.CheckDisk, c.Disk.CheckSettings)
 	if c.Public.URL != "" {
 		add(v1alpha1.CheckPublic, c.Public.CheckSettings)
 	}
@@ -66,13 +75,15 @@ func Settings(app *v1alpha1.App, name string) v1alpha1.CheckSettings {
 		return c.Memory.CheckSettings
 	case v1alpha1.CheckWorkers:
 		return c.Workers
+	case v1alpha1.CheckDisk:
+		return c.Disk.CheckSettings
 	case v1alpha1.CheckDatabase:
 		if c.Database != nil {
 			return c.Database.CheckSettings
 		}
 	}
 	no := false
-	return v1alpha1.CheckSettings{Required: &no} // deploy and build are facts, not conditions of health
+	return v1alpha1.CheckSettings{Required: &no} // the others are facts, not conditions of health
 }
 
 // Interval is the time between two askings of a check.

@@ -2,10 +2,7 @@ package checks
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -94,34 +91,5 @@ func databaseResult(app *v1alpha1.App) v1alpha1.CheckResult {
 	}
 	r.Status, r.Reason = metav1.ConditionTrue, "Configured"
 	r.Message = strings.Join(spec.Require, ", ") + " set in " + strings.Join(f.Files, ", ")
-	return r
-}
-
-// buildResult says whether a finished build is there, where it is known what one looks like.
-func buildResult(l *look) v1alpha1.CheckResult {
-	r := v1alpha1.CheckResult{Status: metav1.ConditionTrue, Reason: "NotKnown", Message: "it is not known how this application is built"}
-	var f facts.Build
-	dir := l.app.Spec.Directory
-	isNext := fileExists(filepath.Join(dir, "node_modules", "next", "package.json"))
-	for n := range l.snapshot.Processes {
-		isNext = isNext || strings.Contains(l.snapshot.Processes[n].Script, "/next/dist/bin/next")
-	}
-	if isNext {
-		f.Kind = "next"
-		stamp := filepath.Join(".next", "BUILD_ID")
-		info, err := os.Stat(filepath.Join(dir, stamp))
-		switch {
-		case err == nil:
-			f.Present, f.Stamp = true, info.ModTime().UTC().Format(time.RFC3339)
-			r.Reason, r.Message = "Present", "built "+f.Stamp
-		case os.IsNotExist(err):
-			f.Missing = stamp
-			r.Status, r.Reason, r.Message = metav1.ConditionFalse, "Missing", stamp+" is missing"
-		default:
-			r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", err.Error()
-			f.Present = true // what cannot be seen is not taken to be missing
-		}
-	}
-	r.Facts = facts.Raw(f)
 	return r
 }

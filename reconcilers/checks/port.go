@@ -197,36 +197,4 @@ func userName(uid uint32) string {
 	return strconv.Itoa(int(uid))
 }
 
-// workersResult says whether the application's own processes are alive.
-func workersResult(l *look) v1alpha1.CheckResult {
-	var r v1alpha1.CheckResult
-	var f facts.Workers
-	stopped := 0
-	var pids []int
-	for pid := range l.tree {
-		pids = append(pids, pid)
-	}
-	slices.Sort(pids)
-	for _, pid := range pids {
-		proc := l.tree[pid]
-		f.Processes = append(f.Processes, facts.Worker{PID: pid, Name: proc.Comm, State: proc.State.String(), Bytes: int64(proc.RSS)})
-		if proc.State == procfs.Stopped {
-			stopped++
-		}
-	}
-	r.Facts = facts.Raw(f)
-	switch {
-	case l.snapshotErr != nil && len(f.Processes) == 0 || l.procsErr != nil:
-		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", "the application's processes could not be looked for"
-	case len(f.Processes) == 0:
-		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "NoneAlive", "none of the application's processes is alive"
-	default:
-		r.Status, r.Reason, r.Message = metav1.ConditionTrue, "Alive", fmt.Sprintf("%d alive", len(f.Processes))
-		if stopped > 0 {
-			r.Message += fmt.Sprintf(", %d of them stopped by a signal", stopped)
-		}
-	}
-	return r
-}
-
 func (l *look) since(at time.Duration) time.Duration { return max(l.now.Boot.Duration-at, 0) }

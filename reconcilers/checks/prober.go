@@ -31,6 +31,9 @@ type Prober struct {
 	Roots *x509.CertPool
 	// Resolver is asked for names; nil means the system's.
 	Resolver *net.Resolver
+	// Folders are evenkeel's own, in which there must be room too; KernelLog is the kernel's log, /dev/kmsg where it is empty.
+	Folders   []string
+	KernelLog string
 
 	once   sync.Once
 	local  *http.Client
@@ -40,6 +43,11 @@ type Prober struct {
 	answered map[string]string // App → the life that has given a good answer
 	owners   map[string]int    // App → the pid that held the port at the last look
 	ways     map[string]*way   // App → its public path
+	loads    map[string]load   // App → what the machine had done at an earlier look
+	weights  map[string]weight // App → what fills its disk
+	builds   map[string]built  // App → its build as it was last looked into
+	envs     map[string]known  // App → what its environment files held at its start
+	disks    patient[diskAnswer]
 }
 
 func (p *Prober) setUp() {
@@ -48,6 +56,10 @@ func (p *Prober) setUp() {
 	p.answered = map[string]string{}
 	p.ways = map[string]*way{}
 	p.owners = map[string]int{}
+	p.loads = map[string]load{}
+	p.weights = map[string]weight{}
+	p.envs = map[string]known{}
+	p.builds = map[string]built{}
 }
 
 // look is one pass under way: what was found, before it is judged check by check.
@@ -58,6 +70,7 @@ type look struct {
 
 	procs    procfs.Snapshot
 	procsErr error
+	late     time.Duration // how much longer than its own work the look at the processes took
 
 	snapshot    runtime.Snapshot
 	snapshotErr error
@@ -141,11 +154,14 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	add(v1alpha1.CheckProcess, func() v1alpha1.CheckResult { return p.process(l, &o) })
 	add(v1alpha1.CheckPort, func() v1alpha1.CheckResult { return p.starting(l, portResult(l)) })
 	add(v1alpha1.CheckPublic, func() v1alpha1.CheckResult { return public })
-	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return workersResult(l) })
+	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return p.workersResult(l, local.Status == metav1.ConditionFalse) })
 	add(v1alpha1.CheckMemory, func() v1alpha1.CheckResult { return p.memoryResult(l) })
 	add(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult { return databaseResult(app) })
 	add(v1alpha1.CheckDeploy, func() v1alpha1.CheckResult { return p.deployResult(l) })
-	add(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return buildResult(l) })
+	add(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return p.buildResult(l) })
+	add(v1alpha1.CheckDisk, func() v1alpha1.CheckResult { return p.diskResult(ctx, l) })
+	add(v1alpha1.CheckHost, func() v1alpha1.CheckResult { return p.hostResult(l) })
+	add(v1alpha1.CheckEnvironment, func() v1alpha1.CheckResult { return p.environmentResult(l) })
 	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int { return cmp.Compare(a.Check, b.Check) })
 	o.Took = metav1.Duration{Duration: time.Since(begin).Round(10 * time.Microsecond)}
 	return o
@@ -158,7 +174,7 @@ func (p *Prober) lookAround(ctx context.Context, l *look) {
 	defer cancel()
 	l.snapshot, l.snapshotErr = p.Runtime.Look(ctx, l.app)
 	l.tookRuntime = time.Since(began)
-	l.procs, l.procsErr = p.FS.Snapshot()
+	p.lookAtProcesses(l)
 	l.tree = map[int]procfs.Process{}
 	for n := range l.snapshot.Processes {
 		row := &l.snapshot.Processes[n]

@@ -176,6 +176,22 @@ type Worker struct {
 	Name  string `json:"name"`
 	State string `json:"state"`
 	Bytes int64  `json:"bytes"`
+	// Open is how many files it has open, and OpenLimit how many it may; only asked where a request failed, or rarely.
+	Open      int    `json:"open,omitempty"`
+	OpenLimit uint64 `json:"openLimit,omitempty"`
+}
+
+// filesLeft is how few descriptors may be left for them to count as used up: a connection needs one, its file another.
+const filesLeft = 4
+
+// OutOfFiles finds a process that can open no more files.
+func (w *Workers) OutOfFiles() (Worker, bool) {
+	for _, p := range w.Processes {
+		if p.OpenLimit > 0 && uint64(p.Open)+filesLeft >= p.OpenLimit {
+			return p, true
+		}
+	}
+	return Worker{}, false
 }
 
 // Deploy is a checkout, an install or a build at work in the application's folder.
@@ -193,12 +209,14 @@ type Work struct {
 
 // Build is the build output, where its kind is known.
 type Build struct {
-	// Kind is "next", or empty where it is not known how the application is built.
+	// Kind is "next", the name of another builder, or empty where it is not known how the application is built.
 	Kind string `json:"kind,omitempty"`
 	// Present says that a finished build is there; Stamp names it.
 	Present bool   `json:"present"`
 	Stamp   string `json:"stamp,omitempty"`
+	// Missing is the file that is not there, and Broken the one that is there and was cut short.
 	Missing string `json:"missing,omitempty"`
+	Broken  string `json:"broken,omitempty"`
 }
 
 // Of reads the facts of a check from an observation. It tells whether there are any.

@@ -117,7 +117,7 @@ func TestEvidenceSaysWhatIsWrongFirst(t *testing.T) {
 	v := Diagnose(twice(w))
 	want := []string{
 		"local=False: local says so", "workers=Unknown: workers says so", "build=True: build says so", "database=True: database says so",
-		"deploy=True: deploy says so", "memory=True: memory says so", "port=True: port says so", "process=True: process says so",
+		"deploy=True: deploy says so", "disk=True: disk says so", "environment=True: environment says so", "host=True: host says so", "memory=True: memory says so", "port=True: port says so", "process=True: process says so",
 		"public=True: public says so",
 	}
 	if !slices.Equal(v.Evidence, want) {

@@ -126,11 +126,11 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 		return "the last start failed of a known fault, and nothing has changed"
 	case s.down && s.process.StopOrdered && s.process.State == string(runtime.Stopped):
 		return "the operator has stopped it"
-	case answers && !orphan && !crashing && o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse:
+	case answers && !orphan && !crashing && o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse && o.Status(v1alpha1.CheckDisk) != metav1.ConditionFalse:
 		return "it answers"
 	case !s.asked:
 		return "the process manager could not be asked, so that nobody knows what would be stopped"
-	case s.up && s.local.Class == facts.Answered && s.lead.Check == v1alpha1.CheckLocal && !orphan && s.process.Crashes < crashExits &&
+	case s.up && !answers && s.local.Class == facts.Answered && s.lead.Check == v1alpha1.CheckLocal && !orphan && s.process.Crashes < crashExits &&
 		slices.Contains(s.process.Signs, facts.SignDatabase) && !slices.Contains(s.process.Signs, facts.SignCache) && look(c).lives() < crashLives:
 		return "it runs, and its database is to blame"
 	case s.up && o.Status(v1alpha1.CheckDatabase) == metav1.ConditionFalse && s.local.Class == facts.Answered && !orphan &&

@@ -99,6 +99,22 @@ var troubles = []trouble{
 	func(r *rand.Rand, w *world) {
 		w.build, w.status["build"] = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}, no
 	},
+	// the machine
+	func(r *rand.Rand, w *world) { w.short(int64(r.IntN(200))<<20, int64(r.IntN(8))<<30) },
+	func(r *rand.Rand, w *world) {
+		w.short(int64(r.IntN(2))<<20, int64(r.IntN(8))<<30)
+		w.disk.Held, w.disk.HeldBy, w.disk.HeldDaemon = int64(r.IntN(600))<<20, 10, r.IntN(2) == 0
+	},
+	func(r *rand.Rand, w *world) {
+		w.host = facts.Host{CPUs: 2, Window: time.Second, Busy: r.Float64(), App: r.Float64() / 2, Waited: r.Float64(), Ran: r.Float64() / 2,
+			IO: r.Float64() * 60, Halted: r.IntN(8) == 0}
+		w.timesOut()
+	},
+	func(r *rand.Rand, w *world) {
+		w.workers.Processes = []facts.Worker{{PID: 100, Open: r.IntN(1100), OpenLimit: 1024}}
+		w.fails(0)
+		w.local.Class = facts.Closed
+	},
 	// what is around it
 	func(r *rand.Rand, w *world) {
 		w.memory.Available, w.memory.Tree, w.status["memory"] = int64(r.IntN(200))<<20, int64(100+r.IntN(400))<<20, no
@@ -159,8 +175,8 @@ var records = []func(r *rand.Rand, c *pass.Case){
 	func(r *rand.Rand, c *pass.Case) {
 		c.Record.Recovery = &v1alpha1.Recovery{StartedAt: c.Now.Add(-time.Duration(r.IntN(600)) * time.Second)}
 	},
-	func(_ *rand.Rand, c *pass.Case) {
-		c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "AppGrew"}}}
+	func(r *rand.Rand, c *pass.Case) {
+		c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: oneOf(r, "AppGrew", reasonCacheFillsDisk)}}}
 	},
 	func(_ *rand.Rand, c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" },
 	func(_ *rand.Rand, c *pass.Case) { c.App.Spec.Checks.Memory.Restart = v1alpha1.MemoryRestartAlways },

@@ -63,6 +63,7 @@ var ruleCrashLoop = Rule{
 		return fmt.Sprintf("the application comes and goes: %d lives without a good answer, %d unplanned exits in ten minutes",
 			v.lives(), v.process.Crashes)
 	},
+	adjust: cleanIfCacheFills,
 }
 
 var ruleCrashLoopAnswering = Rule{
@@ -87,9 +88,10 @@ var ruleOutlivesItsCrashes = Rule{
 var ruleProcessGone = Rule{
 	Name: "process-gone", Sees: "the process is gone, and the runtime has not brought it back within two seconds (under exec: and will not)",
 	Blame: v1alpha1.BlameApp, Reason: "ProcessGone", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
-	Next: []string{"see why it died: {errors}"},
-	When: []condition{noProcess, settled},
-	says: func(v *view) string { return "the application does not run: " + v.message(v1alpha1.CheckProcess) },
+	Next:   []string{"see why it died: {errors}"},
+	When:   []condition{noProcess, settled},
+	says:   func(v *view) string { return "the application does not run: " + v.message(v1alpha1.CheckProcess) },
+	adjust: cleanIfCacheFills,
 }
 
 var ruleProcessGoing = Rule{
@@ -113,10 +115,13 @@ var ruleStarting = Rule{
 var ruleHung = Rule{
 	Name: "hung", Sees: "the process runs and the port is open, and no answer comes in time",
 	Blame: v1alpha1.BlameApp, Reason: "Hung", Remedy: v1alpha1.RemedyRecover, Own: true,
-	Next:   []string{"see the log: {log}"},
-	When:   []condition{fails(v1alpha1.CheckLocal), localTimesOut, running},
-	says:   func(v *view) string { return "the application does not answer: " + v.message(v1alpha1.CheckLocal) },
-	adjust: func(_ *view, out *v1alpha1.Verdict) { out.Hung = true },
+	Next: []string{"see the log: {log}"},
+	When: []condition{fails(v1alpha1.CheckLocal), localTimesOut, running},
+	says: func(v *view) string { return "the application does not answer: " + v.message(v1alpha1.CheckLocal) },
+	adjust: func(v *view, out *v1alpha1.Verdict) {
+		out.Hung = true
+		cleanIfCacheFills(v, out)
+	},
 }
 
 var ruleServerError = Rule{
@@ -127,4 +132,5 @@ var ruleServerError = Rule{
 	says: func(v *view) string {
 		return "the application answers with an error: " + v.message(v1alpha1.CheckLocal)
 	},
+	adjust: cleanIfCacheFills,
 }

@@ -15,7 +15,7 @@ var (
 	buildMissing = condition{
 		yes: "the build output is not complete", no: "the build output is complete, or its kind is not known",
 		holds: func(v *view) bool { return v.build.Kind != "" && !v.build.Present },
-		seen:  func(v *view) string { return v.build.Missing },
+		seen:  func(v *view) string { return v.build.Missing + v.build.Broken },
 	}
 	buildNeeded = condition{
 		yes: "a finished build was there before, or the log asks for one", no: "no finished build was ever seen, and the log asks for none",
@@ -43,5 +43,10 @@ var ruleBuildMissing = Rule{
 	AtLimit: "no limit: no restart can help; the alert is repeated every hour",
 	Next:    []string{"rebuild or roll back: cd {directory} && npm run build", "see the log: {log}"},
 	When:    []condition{buildMissing, buildNeeded, not(answers)},
-	says:    func(v *view) string { return "there is no finished build: " + v.build.Missing + " is missing" },
+	says: func(v *view) string {
+		if v.build.Broken != "" {
+			return "there is no finished build: " + v.build.Broken + " was cut short"
+		}
+		return "there is no finished build: " + v.build.Missing + " is missing"
+	},
 }

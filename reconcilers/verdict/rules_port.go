@@ -57,4 +57,5 @@ var ruleNotListening = Rule{
 	says: func(v *view) string {
 		return fmt.Sprintf("the application's process runs, but nobody listens on port %d", v.port.Port)
 	},
+	adjust: cleanIfCacheFills,
 }

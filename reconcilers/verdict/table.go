@@ -35,11 +35,15 @@ var rules = []Rule{
 
 	// It runs and does not answer, or answers with errors.
 	ruleStarting,
+	ruleStarved,
+	ruleFilesUsedUp,
 	ruleNotListening,
 	ruleCannotSee,
 	ruleDatabaseConfiguration,
 	ruleHung,
 	ruleDatabaseDown,
+	ruleDiskCache,
+	ruleDiskFails,
 	ruleServerError,
 
 	// Nobody could ask.
@@ -50,6 +54,8 @@ var rules = []Rule{
 	ruleMemoryLowBriefly,
 	ruleMemoryAppGrew,
 	ruleMemoryHog,
+	ruleDiskHeld,
+	ruleDiskShort,
 
 	// It answers, and the world does not reach it: first what would make the rest say little, then who answers it.
 	ruleNoNetwork,

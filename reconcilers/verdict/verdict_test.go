@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,9 @@ type world struct {
 	memory  facts.Memory
 	deploy  facts.Deploy
 	build   facts.Build
+	disk    facts.Disk
+	host    facts.Host
+	workers facts.Workers
 }
 
 func well() *world {
@@ -44,8 +48,10 @@ func well() *world {
 		public: facts.Public{HTTP: facts.HTTP{Class: facts.Answered, Status: 200}, Proven: true},
 		memory: facts.Memory{Total: 1 << 30, Available: 500 << 20, Wanted: 100 << 20, Tree: 200 << 20, Life: "100:1"},
 		build:  facts.Build{Kind: "next", Present: true},
+		disk:   facts.Disk{Volumes: []facts.Volume{{Path: "/srv/site", Holds: []string{"app"}, Size: 20 << 30, Free: 9 << 30, Want: 256 << 20}}},
+		host:   facts.Host{CPUs: 2, Window: time.Second, Busy: 0.3, App: 0.2},
 	}
-	for _, c := range []string{"process", "port", "local", "public", "memory", "database", "workers", "deploy", "build"} {
+	for _, c := range []string{"process", "port", "local", "public", "memory", "database", "workers", "deploy", "build", "disk", "host", "environment"} {
 		w.status[c] = yes
 	}
 	return w
@@ -66,6 +72,25 @@ func (w *world) daemonGone(revival string) {
 	w.process.Daemon, w.process.DaemonPID, w.process.Rows, w.process.Leftover, w.process.Revival = false, 0, nil, true, revival
 }
 
+// short leaves so little room on the disk, of which the caches hold so much.
+func (w *world) short(free, caches int64) {
+	if len(w.disk.Volumes) == 0 {
+		w.disk = well().disk
+	}
+	w.disk.Volumes[0].Free, w.disk.Caches, w.status["disk"] = free, caches, no
+}
+
+// fails lets it answer with a status; timesOut not at all in time.
+func (w *world) fails(status int) {
+	w.local.Class, w.local.Status = facts.Answered, status
+	w.status["local"], w.status["public"] = no, no
+}
+
+func (w *world) timesOut() {
+	w.local = facts.HTTP{Class: facts.Timeout}
+	w.status["local"], w.status["public"] = no, no
+}
+
 // serves lets somebody answer on the port.
 func (w *world) serves(l facts.Listener) {
 	w.port.Listeners = []facts.Listener{l}
@@ -80,13 +105,15 @@ func (w *world) observation(at v1alpha1.Instant) v1alpha1.Observation {
 		facts any
 	}{
 		{"build", w.build}, {"database", facts.Database{}}, {"deploy", w.deploy}, {"local", w.local}, {"memory", w.memory},
-		{"port", w.port}, {"process", w.process}, {"public", w.public}, {"workers", facts.Workers{}},
+		{"port", w.port}, {"process", w.process}, {"public", w.public}, {"workers", w.workers},
+		{"disk", w.disk}, {"host", w.host}, {"environment", facts.Environment{}},
 	} {
 		o.Results = append(o.Results, v1alpha1.CheckResult{
 			Check: c.name, Status: w.status[c.name], Reason: w.reason[c.name], Message: c.name + " says so", At: at, Facts: facts.Raw(c.facts),
-			Required: c.name != "deploy" && c.name != "build", Leading: c.name == "local",
+			Required: c.name != "deploy" && c.name != "build" && c.name != "host" && c.name != "environment", Leading: c.name == "local",
 		})
 	}
+	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int { return strings.Compare(a.Check, b.Check) })
 	return o
 }
 
@@ -408,6 +435,57 @@ func TestVerdicts(t *testing.T) {
 		{"nobody knows yet", func(w *world) { w.status["local"] = maybe }, nil, "lead-unknown", v1alpha1.BlameHost, v1alpha1.RemedyWait, ""},
 		{"nobody knows yet, since PM2 cannot be asked", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe }, nil,
 			"lead-unknown", v1alpha1.BlameRuntime, v1alpha1.RemedyWait, ""},
+		{"little room on the disk", func(w *world) { w.short(100<<20, 0) }, nil, "disk-short", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"little room, and its caches hold more than that", func(w *world) { w.short(100<<20, 4<<30) }, nil,
+			"disk-short", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"no inodes", func(w *world) {
+			v := &w.disk.Volumes[0]
+			v.Inodes, v.FreeInodes, v.WantInodes, w.status["disk"] = 100000, 0, 1000, no
+			w.disk.Caches = 4 << 30
+		}, nil, "disk-short", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"a full disk, and its caches hold what is missing", func(w *world) { w.short(1<<20, 4<<30) }, nil,
+			"disk-cache", v1alpha1.BlameDisk, v1alpha1.RemedyRecover, PlanClean},
+		{"a full disk, and its caches were emptied before", func(w *world) { w.short(1<<20, 4<<30) }, func(c *pass.Case) {
+			c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "CacheFillsDisk"}}}
+		}, "disk-short", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"a full disk, and its caches hold too little", func(w *world) { w.short(1<<20, 300<<20) }, nil,
+			"disk-short", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"a full disk, and PM2 holds a log that was removed", func(w *world) {
+			w.short(1<<20, 0)
+			w.disk.Held, w.disk.HeldBy, w.disk.HeldDaemon = 600<<20, 10, true
+		}, nil, "disk-log-held", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"a full disk, and 500", func(w *world) { w.short(0, 0); w.fails(500) }, nil, "disk-full", v1alpha1.BlameDisk, v1alpha1.RemedyHold, ""},
+		{"little room, and 500", func(w *world) { w.short(100<<20, 0); w.fails(500) }, nil, "server-error", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"errored, and the disk is full", func(w *world) { w.gone(runtime.Errored); w.short(0, 0) }, nil,
+			"process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"errored, and its caches fill the disk", func(w *world) { w.gone(runtime.Errored); w.short(0, 4<<30) }, nil,
+			"process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanClean},
+		{"no answer, and others keep it from a processor", func(w *world) {
+			w.timesOut()
+			w.host = facts.Host{CPUs: 2, Window: time.Second, Busy: 0.98, App: 0.02, Waited: 0.9, Ran: 0.02}
+		}, nil, "host-starved", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
+		{"no answer, and it keeps itself from a processor", func(w *world) {
+			w.timesOut()
+			w.host = facts.Host{CPUs: 2, Window: time.Second, Busy: 0.98, App: 0.9, Waited: 0.9, Ran: 0.02}
+		}, nil, "hung", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"no answer on a busy machine that lets it work", func(w *world) {
+			w.timesOut()
+			w.host = facts.Host{CPUs: 2, Window: time.Second, Busy: 0.98, App: 0.01, Waited: 0.02, Ran: 0.01, CPU: 90}
+		}, nil, "hung", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"no answer, and memory stands still for another's sake", func(w *world) {
+			w.timesOut()
+			w.memory.Stalled, w.memory.HogBytes, w.memory.HogName, w.status["memory"] = 60, 700<<20, "java", no
+		}, nil, "host-starved", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
+		{"answers end at once, and it can open no more files", func(w *world) {
+			w.fails(0)
+			w.local.Class = facts.Closed
+			w.workers.Processes = []facts.Worker{{PID: 100, Open: 1022, OpenLimit: 1024}}
+		}, nil, "files-used-up", v1alpha1.BlameApp, v1alpha1.RemedyHold, ""},
+		{"answers end at once, with files to spare", func(w *world) {
+			w.fails(0)
+			w.local.Class = facts.Closed
+			w.workers.Processes = []facts.Worker{{PID: 100, Open: 102, OpenLimit: 1024}}
+		}, nil, "local-fails", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"something else", func(w *world) { w.status["workers"] = no }, nil, "anything-else", v1alpha1.BlameNone, v1alpha1.RemedyHold, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -25,6 +25,10 @@ type view struct {
 	database facts.Database
 	deploy   facts.Deploy
 	build    facts.Build
+	disk     facts.Disk
+	host     facts.Host
+	workers  facts.Workers
+	environ  facts.Environment
 
 	// asked says that the process manager could be asked; running that there is a living process behind one of its rows.
 	asked, running bool
@@ -41,6 +45,10 @@ func look(c *pass.Case) *view {
 	v.database, _ = facts.Of[facts.Database](v.latest, v1alpha1.CheckDatabase)
 	v.deploy, _ = facts.Of[facts.Deploy](v.latest, v1alpha1.CheckDeploy)
 	v.build, _ = facts.Of[facts.Build](v.latest, v1alpha1.CheckBuild)
+	v.disk, _ = facts.Of[facts.Disk](v.latest, v1alpha1.CheckDisk)
+	v.host, _ = facts.Of[facts.Host](v.latest, v1alpha1.CheckHost)
+	v.workers, _ = facts.Of[facts.Workers](v.latest, v1alpha1.CheckWorkers)
+	v.environ, _ = facts.Of[facts.Environment](v.latest, v1alpha1.CheckEnvironment)
 	v.asked = v.latest.Status(v1alpha1.CheckProcess) != metav1.ConditionUnknown
 	v.running = v.asked && v.process.Life != ""
 	return v
@@ -187,4 +195,14 @@ func (v *view) lowFor() time.Duration {
 		return 0
 	}
 	return v.c.Now.Since(*l.LowMemorySince)
+}
+
+// mainPID is the process that the process manager keeps as the application; 0 where there is none.
+func (v *view) mainPID() int {
+	for _, r := range v.process.Rows {
+		if r.PID != 0 {
+			return r.PID
+		}
+	}
+	return 0
 }

@@ -32,6 +32,8 @@ var warnings = []Warning{
 	},
 	warnTwoDaemons,
 	warnGivenUp,
+	warnKilled,
+	warnBuild,
 }
 
 // Warn says how each of them stands.

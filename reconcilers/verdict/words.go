@@ -111,15 +111,19 @@ func (v *view) grewByWhatIsMissing(grown int64) bool {
 }
 
 // deployMemory is for how long a deploy counts after it was last seen at work: one command of it may have ended, and the
-// next not yet begun.
-const deployMemory = 30 * time.Second
+// next not yet begun. Where a finished build is there, little is left to come.
+const deployMemory, deployMemoryBuilt = 30 * time.Second, 10 * time.Second
 
 // deployLately names the deploy that is at work, or was a moment ago; it is empty where there is none.
 func (v *view) deployLately() string {
+	memory := deployMemory
+	if v.build.Kind != "" && v.build.Present {
+		memory = deployMemoryBuilt
+	}
 	for n := len(v.c.Recent) - 1; n >= 0; n-- {
 		o := &v.c.Recent[n]
 		r, ok := o.Result(v1alpha1.CheckDeploy)
-		if !ok || v.c.Now.Since(r.At) > deployMemory {
+		if !ok || v.c.Now.Since(r.At) > memory {
 			continue
 		}
 		if d, ok := facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy); ok && len(d.AtWork) > 0 {
@@ -204,7 +208,7 @@ func expand(hints []string, v *view) []string {
 		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,
-		"{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),
+		"{volume}", v.volume(), "{pid}", strconv.Itoa(v.mainPID()), "{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),
 	)
 	out := make([]string, len(hints))
 	for n, h := range hints {

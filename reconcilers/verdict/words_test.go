@@ -77,14 +77,16 @@ func TestWhatIsMissingIsMeasuredAtItsEdge(t *testing.T) {
 }
 
 // TestADeployIsRememberedForHalfAMinute after it was last seen at work, whenever the check was asked last.
-func TestADeployIsRememberedForHalfAMinute(t *testing.T) {
+func TestADeployIsRememberedForHalfAMinuteOrUntilItsBuildIsThere(t *testing.T) {
 	at := func(d time.Duration, working bool) v1alpha1.Observation {
 		w := well()
 		if working {
 			w.deploy = facts.Deploy{AtWork: []facts.Work{{PID: 7, What: "npm ci"}}}
 		}
+		w.build.Present = false
 		return w.observation(instant(d))
 	}
+	built := func(d time.Duration) v1alpha1.Observation { return well().observation(instant(d)) }
 	for _, tc := range []struct {
 		name   string
 		recent []v1alpha1.Observation
@@ -94,6 +96,8 @@ func TestADeployIsRememberedForHalfAMinute(t *testing.T) {
 		{"now", []v1alpha1.Observation{at(0, true)}, 0, "npm ci"},
 		{"half a minute ago", []v1alpha1.Observation{at(0, true), at(30*time.Second, false)}, 30 * time.Second, "npm ci"},
 		{"a moment longer ago", []v1alpha1.Observation{at(0, true), at(30*time.Second+1, false)}, 30*time.Second + 1, ""},
+		{"ten seconds ago, and its build is there", []v1alpha1.Observation{at(0, true), built(10 * time.Second)}, 10 * time.Second, "npm ci"},
+		{"a moment longer ago, and its build is there", []v1alpha1.Observation{at(0, true), built(10*time.Second + 1)}, 10*time.Second + 1, ""},
 		{"never", []v1alpha1.Observation{at(0, false)}, 0, ""},
 	} {
 		c := &pass.Case{App: app(), Now: instant(tc.now), Recent: tc.recent}
