@@ -368,7 +368,8 @@ func (in *inbox) wants(s *supervisor, want ...string) {
 		in.w.Errorf("alerts by the webhook: %q, want %q", got, want)
 	}
 	for _, a := range in.byProgram() {
-		if a.App != s.App || a.Message == "" || a.Incident == 0 {
+		warning := a.Kind == v1alpha1.AlertWarning || a.Kind == v1alpha1.AlertWarningOver // which belongs to no incident
+		if a.App != s.App || a.Message == "" || (a.Incident == 0) != warning {
 			in.w.Errorf("an alert says too little: %+v", a)
 		}
 	}
