@@ -31,6 +31,7 @@ odd_edge() {
   put "$live/etc/odd-server.js" 644 root <"$here/stack.d/odd-server.js"
   kill_mark edge-server
   p=$(live_pid "$run/edge") || die "there is no other machine (hack/stack up)"
+  find_node || die "no Node"
   nsenter -t "$p" -m -n -- setsid "$NODE" "$live/etc/odd-server.js" "$@" "$live/pki/site.crt" "$live/pki/site.key" \
     </dev/null >>"$logs/edge.log" 2>&1 9>&- &
   pid=$!
@@ -147,4 +148,6 @@ fault_edge_proxy_stop() {
   mark edge-proxy-stop
   kill_mark edge-server
 }
-clear_edge_proxy_stop() { odd_edge proxy "$VPS_ADDR:$APP_PORT"; }
+clear_edge_proxy_stop() {
+  [[ ! -e $run/faults/edge-proxy ]] || odd_edge proxy "$VPS_ADDR:$APP_PORT"
+}
