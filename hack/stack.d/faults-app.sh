@@ -12,6 +12,7 @@ slow-start [S]     the site dies once, and its next start stands still for so lo
 page-broken        the code of the front page is cut off, and the site is started with it
 redirect           / redirects to another page; lasts until cleared
 throw              an exception that nobody catches
+oom                the memory killer of the kernel ends the site, in a memory cgroup v1 of its own
 heap               the site fills its heap up to its limit
 '
 
@@ -95,4 +96,15 @@ fault_throw() { hook throw; }
 fault_heap() {
   taint heap "$(need_app)"
   hook heap
+}
+
+fault_oom() {
+  local p group=/sys/fs/cgroup/memory/evenkeel-stack
+  p=$(need_app)
+  mkdir -p "$group" || die "no memory cgroup can be made here"
+  echo $((64 << 20)) >"$group/memory.limit_in_bytes"
+  echo "$p" >"$group/cgroup.procs"
+  as deploy curl -s -m 20 "http://127.0.0.1:$APP_PORT/api/fault/leak?mb=300" >/dev/null || true
+  wait_for 20 gone "$p" || die "the memory killer did not come"
+  rmdir "$group" 2>/dev/null || true
 }

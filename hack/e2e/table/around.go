@@ -16,6 +16,10 @@ var machine = []Row{
 		Action: Hold, Blame: memory, Rules: []string{"memory-hog"}, App: Kept, Case: "memory-hog",
 	},
 	{
+		Name: "killed-for-memory", Failure: "the kernel's memory killer ends it, and PM2 brings it back",
+		Faults: []string{"oom"}, Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 35,
+	},
+	{
 		Name: "swap-without-room", Failure: "swap is to be cleared, and what is swapped does not fit into memory",
 		Why:    "the swap would be the real machine's, which is not ours to clear",
 		Action: Plain, Blame: memory, Rules: []string{"memory-app-grew"}, App: Replaced, Proof: "reconcilers/recovery TestSwapIsClearedOnlyWhereItFitsAndWhereEvenkeelMay",
