@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -225,10 +224,4 @@ func (p *Prober) weighHeld(l *look, f *facts.Disk, dev uint64) {
 			f.HeldDaemon = holders[n].PID == l.snapshot.Daemon.PID
 		}
 	}
-}
-
-// exists tells whether there is a file; what cannot be looked at is taken to be there.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil || !errors.Is(err, os.ErrNotExist)
 }
