@@ -58,7 +58,7 @@ func (g *globals) validate(files []string) error {
 	if g.Output != "" {
 		list := v1alpha1.AppList{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion, Kind: v1alpha1.KindAppList}}
 		for _, e := range set.Apps {
-			list.Items = append(list.Items, *e.App)
+			list.Items = append(list.Items, *checks.WithFound(e.App))
 			for _, note := range notes(e.App, now, os.Stat) {
 				fmt.Fprintf(g.Stderr, "evenkeel: %s: note: %s\n", e.App.Name, note)
 			}
@@ -117,10 +117,8 @@ func notes(app *v1alpha1.App, now v1alpha1.Instant, stat func(string) (fs.FileIn
 	if spec.Checks.Public.URL == "" {
 		list = append(list, "there is no public check: spec.checks.public.url is not set")
 	}
-	if spec.Checks.Database == nil {
-		if _, err := stat(filepath.Join(spec.Directory, ".env")); err != nil {
-			list = append(list, "there is no database check: the folder holds no .env, and spec.checks.database is not set")
-		}
+	if checks.WithFound(app).Spec.Checks.Database == nil {
+		list = append(list, "there is no database check: no .env in the folder holds the address of a database, and spec.checks.database is not set")
 	}
 	if spec.Observes() {
 		v := view{Name: app.Name, App: app}
@@ -203,7 +201,11 @@ func checkSettings(app *v1alpha1.App, name string) string {
 			text = fmt.Sprintf("at least %s free", c.Disk.MinFree)
 		}
 	case v1alpha1.CheckDatabase:
-		text = strings.Join(c.Database.Require, ", ") + " in " + c.Database.EnvFile
+		text = fmt.Sprintf("%s in %s; asked %s", strings.Join(c.Database.Require, ", "), c.Database.EnvFile, map[v1alpha1.DatabaseConnect]string{
+			v1alpha1.DatabaseConnectOnSuspicion: "on suspicion, within " + brief(set.Timeout),
+			v1alpha1.DatabaseConnectAlways:      "in every look, within " + brief(set.Timeout),
+			v1alpha1.DatabaseConnectNever:       "never",
+		}[c.Database.Connect])
 	}
 	if d := set.Interval.Duration; d > 0 {
 		text += ", every " + human(d)

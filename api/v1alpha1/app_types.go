@@ -227,7 +227,8 @@ type ChecksSpec struct {
 	Memory MemoryCheck `json:"memory,omitzero"`
 	// Disk looks at the free space where the application, its logs and evenkeel's own state lie.
 	Disk DiskCheck `json:"disk,omitzero"`
-	// Database looks for the database's configuration. Without it, and without an environment file, there is no such check.
+	// Database looks for the database's configuration, and asks the database. Without it there is such a check where an
+	// environment file holds the address of a database, or where there is such a file and Prisma is installed.
 	Database *DatabaseCheck `json:"database,omitempty"`
 	// Workers looks at the application's own processes.
 	Workers CheckSettings `json:"workers,omitzero"`
@@ -331,7 +332,21 @@ type DiskCheck struct {
 	MinFreeInodes int64 `json:"minFreeInodes,omitempty"`
 }
 
-// DatabaseCheck looks for the database's configuration.
+// DatabaseConnect says when the database itself is asked.
+// +kubebuilder:validation:Enum=OnSuspicion;Always;Never
+type DatabaseConnect string
+
+// The values of DatabaseCheck.Connect.
+const (
+	// DatabaseConnectOnSuspicion asks it when local or public fails, when the application's log names it, and until it serves again.
+	DatabaseConnectOnSuspicion DatabaseConnect = "OnSuspicion"
+	// DatabaseConnectAlways asks it in every look.
+	DatabaseConnectAlways DatabaseConnect = "Always"
+	// DatabaseConnectNever never asks it.
+	DatabaseConnectNever DatabaseConnect = "Never"
+)
+
+// DatabaseCheck looks for the database's configuration, and asks the database.
 type DatabaseCheck struct {
 	CheckSettings `json:",inline"`
 	// EnvFile holds the configuration, relative to directory. Default ".env". The variants that Next.js reads before it
@@ -345,6 +360,12 @@ type DatabaseCheck struct {
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
 	// +kubebuilder:default={DATABASE_URL}
 	Require []string `json:"require,omitempty"`
+	// Connect says when the database itself is asked, at the address in the first variable of require that holds one: a login, a
+	// trivial question and a goodbye, over one connection, within timeout. OnSuspicion asks when local or public fails, when the
+	// application's log names the database, and until it serves again; Always in every look; Never not at all. PostgreSQL,
+	// MySQL, MariaDB and MongoDB are asked, and SQLite's file is looked at. Default OnSuspicion.
+	// +kubebuilder:default=OnSuspicion
+	Connect DatabaseConnect `json:"connect,omitempty"`
 }
 
 // DeploySpec tells how a deploy shows. Checkouts, installs and builds at work in directory are seen without it.

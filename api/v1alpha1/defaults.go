@@ -60,6 +60,7 @@ func (d *DatabaseCheck) SetDefaults() {
 	if d.Require == nil {
 		d.Require = []string{"DATABASE_URL"}
 	}
+	orDefault(&d.Connect, DatabaseConnectOnSuspicion)
 }
 
 // SetDefaults gives an alert its defaults.

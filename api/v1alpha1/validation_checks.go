@@ -133,7 +133,8 @@ func validateDatabase(database *DatabaseCheck, at *field.Path) field.ErrorList {
 				"want the name of a variable: letters, digits and '_', not beginning with a digit, such as DATABASE_URL"))
 		}
 	}
-	return errs
+	return append(errs, oneOf(database.Connect, at.Child("connect"),
+		DatabaseConnectOnSuspicion, DatabaseConnectAlways, DatabaseConnectNever)...)
 }
 
 func validateDeploy(deploy *DeploySpec, at *field.Path) field.ErrorList {

@@ -5,12 +5,14 @@
 package checks
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/database"
+	"github.com/evenkeel/evenkeel/reconcilers/dotenv"
 )
 
 // factsOnly are looked at for what they tell of other failures; health needs none of them.
@@ -44,19 +46,44 @@ func Enabled(app *v1alpha1.App) []string {
 	return list
 }
 
-// WithFound gives the App with those checks added that what is found in its folder calls for: an environment file calls
-// for the database's configuration, unless the spec speaks of it.
+// WithFound gives the App with those checks added that what is found in its folder calls for, unless the spec speaks of them:
+// the address of a database in an environment file calls for the database, and so does an environment file where Prisma is
+// installed.
 func WithFound(app *v1alpha1.App) *v1alpha1.App {
 	if app.Spec.Checks.Database != nil {
 		return app
 	}
-	if _, err := os.Stat(filepath.Join(app.Spec.Directory, ".env")); err != nil {
+	names, files := databaseVariables(app.Spec.Directory)
+	switch {
+	case slices.Contains(names, "DATABASE_URL"):
+		names = []string{"DATABASE_URL"}
+	case len(names) > 0:
+		names = names[:1]
+	case files && fileExists(filepath.Join(app.Spec.Directory, "node_modules", "@prisma", "client", "package.json")):
+		names = []string{"DATABASE_URL"}
+	default:
 		return app
 	}
 	app = app.DeepCopy()
-	app.Spec.Checks.Database = &v1alpha1.DatabaseCheck{}
+	app.Spec.Checks.Database = &v1alpha1.DatabaseCheck{Require: names}
 	v1alpha1.SetDefaults(app)
 	return app
+}
+
+// databaseVariables are the names, sorted, whose values in the environment files are addresses of databases; files tells
+// whether there are any such files.
+func databaseVariables(directory string) (names []string, files bool) {
+	set, err := dotenv.Load(directory)
+	for name, filled := range set.Vars {
+		if !filled || strings.HasPrefix(name, "NEXT_PUBLIC_") {
+			continue
+		}
+		if value, _, ok, err := dotenv.Lookup(directory, name); err == nil && ok && database.Known(value.Reveal()) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, len(set.Files) > 0 || err != nil
 }
 
 // Settings gives the settings of a check.

@@ -2,12 +2,10 @@ package checks
 
 import (
 	"fmt"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
-	"github.com/evenkeel/evenkeel/reconcilers/dotenv"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
@@ -53,43 +51,5 @@ func (p *Prober) memoryResult(l *look) v1alpha1.CheckResult {
 		r.Status, r.Reason = metav1.ConditionFalse, "Stalled"
 		r.Message = fmt.Sprintf("%d MiB available, but work stands still for want of memory %.0f %% of the time", f.Available>>20, f.Stalled)
 	}
-	return r
-}
-
-// databaseResult says whether the database's configuration is there: names only, never a value.
-func databaseResult(app *v1alpha1.App) v1alpha1.CheckResult {
-	var r v1alpha1.CheckResult
-	var f facts.Database
-	spec := app.Spec.Checks.Database
-	files := []string{spec.EnvFile}
-	if spec.EnvFile == ".env" {
-		files = dotenv.NextFiles()
-	}
-	set, err := dotenv.Load(app.Spec.Directory, files...)
-	if err != nil {
-		f.Error = err.Error()
-		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotRead", f.Error
-		r.Facts = facts.Raw(f)
-		return r
-	}
-	for _, file := range set.Files {
-		f.Files = append(f.Files, file.Name)
-	}
-	for _, name := range spec.Require {
-		if !set.Vars[name] {
-			f.Missing = append(f.Missing, name)
-		}
-	}
-	r.Facts = facts.Raw(f)
-	if len(f.Missing) > 0 {
-		r.Status, r.Reason = metav1.ConditionFalse, "Missing"
-		r.Message = fmt.Sprintf("%s missing or empty in %s, of %s", strings.Join(f.Missing, ", "), strings.Join(f.Files, ", "), app.Spec.Directory)
-		if len(f.Files) == 0 {
-			r.Message = fmt.Sprintf("%s missing: %s holds no %s", strings.Join(f.Missing, ", "), app.Spec.Directory, strings.Join(files, ", "))
-		}
-		return r
-	}
-	r.Status, r.Reason = metav1.ConditionTrue, "Configured"
-	r.Message = strings.Join(spec.Require, ", ") + " set in " + strings.Join(f.Files, ", ")
 	return r
 }

@@ -96,7 +96,7 @@ func TestDatabaseResultNamesTheFilesThatWereRead(t *testing.T) {
 		app.Spec.Directory = dir
 		app.Spec.Checks.Database = &v1alpha1.DatabaseCheck{EnvFile: tc.envFile}
 		v1alpha1.SetDefaults(app)
-		r := databaseResult(app)
+		r := (&Prober{}).databaseResult(t.Context(), &look{app: app}, surroundings{})
 		if r.Status != tc.status || !strings.Contains(r.Message, tc.says) || r.Message == "" {
 			t.Errorf("%s: %s: %q, want %s: %q", tc.name, r.Status, r.Message, tc.status, tc.says)
 		}

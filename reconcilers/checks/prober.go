@@ -48,6 +48,8 @@ type Prober struct {
 	builds   map[string]built  // App → its build as it was last looked into
 	envs     map[string]known  // App → what its environment files held at its start
 	disks    patient[diskAnswer]
+
+	databases databases
 }
 
 func (p *Prober) setUp() {
@@ -156,7 +158,9 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	add(v1alpha1.CheckPublic, func() v1alpha1.CheckResult { return public })
 	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return p.workersResult(l, local.Status == metav1.ConditionFalse) })
 	add(v1alpha1.CheckMemory, func() v1alpha1.CheckResult { return p.memoryResult(l) })
-	add(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult { return databaseResult(app) })
+	add(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult {
+		return p.databaseResult(ctx, l, surroundings{local: local.Status, public: public.Status})
+	})
 	add(v1alpha1.CheckDeploy, func() v1alpha1.CheckResult { return p.deployResult(l) })
 	add(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return p.buildResult(l) })
 	add(v1alpha1.CheckDisk, func() v1alpha1.CheckResult { return p.diskResult(ctx, l) })

@@ -231,9 +231,18 @@ func SignsIn(log []byte, caches []string) []facts.Sign {
 		{facts.SignBuildMissing, "Could not find a production build"},
 		{facts.SignModuleNotFound, "MODULE_NOT_FOUND"},
 		{facts.SignOutOfMemory, "JavaScript heap out of memory"},
+		{facts.SignDatabase, "P1000"}, // Prisma's codes: login refused, out of reach, silent, no such database, hung up, full
 		{facts.SignDatabase, "P1001"},
+		{facts.SignDatabase, "P1002"},
+		{facts.SignDatabase, "P1003"},
+		{facts.SignDatabase, "P1017"},
+		{facts.SignDatabase, "P2037"},
+		{facts.SignDatabase, "Can't reach database server"},
+		{facts.SignDatabase, "too many clients already"},
+		{facts.SignDatabase, "MongoServerSelectionError"},
+		{facts.SignDatabase, "ER_CON_COUNT_ERROR"},
 	} {
-		if bytes.Contains(log, []byte(known.text)) {
+		if bytes.Contains(log, []byte(known.text)) && !slices.Contains(found, known.sign) {
 			found = append(found, known.sign)
 		}
 	}

@@ -34,14 +34,14 @@ func TestTheDatabaseIsBlamedOnlyOnItsOwnEvidence(t *testing.T) {
 			w.process.Signs, w.status["public"] = []facts.Sign{facts.SignDatabase}, no
 			w.public = facts.Public{HTTP: facts.HTTP{Class: facts.Answered, Status: 502}, Proven: true, Proxy: &facts.HTTP{Class: facts.Refused}}
 		}, false},
-		{"its configuration lacks, and it answers", "database-configuration", func(w *world) { w.status["database"] = no }, false},
+		{"its configuration lacks, and it answers", "database-configuration", func(w *world) { w.unconfigured() }, false},
 		{"its configuration lacks, and it answers errors", "database-configuration", func(w *world) {
 			failing(facts.Answered)(w)
-			w.status["database"] = no
+			w.unconfigured()
 		}, false},
 		{"its configuration lacks, and it hangs", "hung", func(w *world) {
 			failing(facts.Timeout)(w)
-			w.status["database"] = no
+			w.unconfigured()
 		}, true},
 	} {
 		w := well()
@@ -218,7 +218,7 @@ func TestNextStepsNameWhatIsMeant(t *testing.T) {
 		t.Errorf("%s: %q", v.Rule, v.Next)
 	}
 	w = well()
-	w.status["database"] = no
+	w.unconfigured()
 	c := twice(w)
 	for n := range c.Recent[1].Results {
 		if r := &c.Recent[1].Results[n]; r.Check == v1alpha1.CheckDatabase {

@@ -57,6 +57,7 @@ type seen struct {
 	local    facts.HTTP
 	build    facts.Build
 	deploy   facts.Deploy
+	database facts.Database
 	lead     v1alpha1.CheckResult
 	asked    bool
 	down, up bool
@@ -69,6 +70,7 @@ func lastSeen(c *pass.Case) *seen {
 	s.local, _ = facts.Of[facts.HTTP](o, v1alpha1.CheckLocal)
 	s.build, _ = facts.Of[facts.Build](o, v1alpha1.CheckBuild)
 	s.deploy, _ = facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy)
+	s.database, _ = facts.Of[facts.Database](o, v1alpha1.CheckDatabase)
 	s.lead, _ = o.Leading()
 	s.asked = o.Status(v1alpha1.CheckProcess) != metav1.ConditionUnknown
 	s.up = s.asked && s.process.Life != ""
@@ -131,9 +133,10 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 	case !s.asked:
 		return "the process manager could not be asked, so that nobody knows what would be stopped"
 	case s.up && !answers && s.local.Class == facts.Answered && s.lead.Check == v1alpha1.CheckLocal && !orphan && s.process.Crashes < crashExits &&
-		slices.Contains(s.process.Signs, facts.SignDatabase) && !slices.Contains(s.process.Signs, facts.SignCache) && look(c).lives() < crashLives:
+		slices.Contains(s.process.Signs, facts.SignDatabase) && s.database.Class != facts.DatabaseReachable && !slices.Contains(s.process.Signs, facts.SignCache) && look(c).lives() < crashLives:
 		return "it runs, and its database is to blame"
 	case s.up && o.Status(v1alpha1.CheckDatabase) == metav1.ConditionFalse && s.local.Class == facts.Answered && !orphan &&
+		(!answers || !s.database.Class.Fails()) && // what answers while its database is down may be recovered for another reason
 		o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse && s.process.Crashes < crashExits && look(c).lives() < crashLives && !crashing &&
 		s.lead.Check == v1alpha1.CheckLocal:
 		return "a restart would lose the last good environment"

@@ -29,6 +29,32 @@ func (w *world) fail(r *rand.Rand, checks ...string) {
 	}
 }
 
+// databaseAskedTrouble: the database was asked, and the application may fail for it.
+func databaseAskedTrouble(r *rand.Rand, w *world) {
+	w.database = facts.Database{Kind: "PostgreSQL", Where: "127.0.0.1:5432", User: "site", Class: oneOf(r, databaseClasses...)}
+	w.status["database"] = yes
+	if w.database.Class.Fails() {
+		w.fail(r, "database")
+	}
+	switch r.IntN(3) {
+	case 0, 1:
+		w.local = facts.HTTP{Class: oneOf(r, facts.Answered, facts.Timeout), Status: 500}
+		w.fail(r, "local", "public")
+	case 2:
+		for n := range w.port.Listeners {
+			w.port.Listeners[n].Waiting = uint32(r.IntN(3))
+		}
+	}
+}
+
+var databaseClasses = []facts.DatabaseClass{
+	facts.DatabaseReachable, facts.DatabaseReachable, facts.DatabaseReachable, facts.DatabaseRefused, facts.DatabaseUnreachable,
+	facts.DatabaseTimeout, facts.DatabaseClosed, facts.DatabaseNameNotResolved, facts.DatabaseTLS, facts.DatabaseAuthFailed,
+	facts.DatabaseNoSuchDatabase, facts.DatabaseFull, facts.DatabaseBlocked, facts.DatabaseStartingUp, facts.DatabaseDiskFull,
+	facts.DatabaseError, facts.DatabaseFileMissing, facts.DatabaseFileNotReadable, facts.DatabaseNotADatabase,
+	facts.DatabaseBadURL, facts.DatabaseCannotBeAsked,
+}
+
 var troubles = []trouble{
 	// the process
 	func(r *rand.Rand, w *world) {
@@ -121,7 +147,11 @@ var troubles = []trouble{
 		w.memory.Life = oneOf(r, "100:1", "101:5")
 		w.memory.HogPID, w.memory.HogName, w.memory.HogBytes = r.IntN(2), "java", int64(r.IntN(600))<<20
 	},
-	func(r *rand.Rand, w *world) { w.fail(r, "database") },
+	func(r *rand.Rand, w *world) { // its configuration is not complete
+		w.database = facts.Database{Missing: []string{"DATABASE_URL"}}
+		w.fail(r, "database")
+	},
+	databaseAskedTrouble, databaseAskedTrouble, databaseAskedTrouble, databaseAskedTrouble, // it has many ends
 	func(r *rand.Rand, w *world) { w.fail(r, "workers") },
 	func(r *rand.Rand, w *world) {
 		class := func() facts.Class {
@@ -200,6 +230,8 @@ func randomCase(seed uint64) (*pass.Case, *world) {
 		switch {
 		case n > 0 && r.IntN(4) == 0: // another trouble
 			chosen(troubles)(r, w)
+		case w.database.Class.Fails() && r.IntN(2) == 0: // the database is back, and the rest stays
+			w.database.Class, w.status["database"] = facts.DatabaseReachable, yes
 		case n > 0 && r.IntN(8) == 0: // all is over, for a moment at least
 			w = well()
 		}

@@ -40,6 +40,15 @@ var rules = []Rule{
 	ruleNotListening,
 	ruleCannotSee,
 	ruleDatabaseConfiguration,
+	ruleDatabaseRefuses,
+	ruleDatabaseOutOfReach,
+	ruleDatabaseSilent,
+	ruleDatabaseFull,
+	ruleDatabaseLogin,
+	ruleDatabaseStarting,
+	ruleDatabaseFile,
+	ruleDatabaseUnwell,
+	ruleDatabaseJustBack,
 	ruleHung,
 	ruleDatabaseDown,
 	ruleDiskCache,
@@ -56,6 +65,7 @@ var rules = []Rule{
 	ruleMemoryHog,
 	ruleDiskHeld,
 	ruleDiskShort,
+	ruleDatabaseWhileWell,
 
 	// It answers, and the world does not reach it: first what would make the rest say little, then who answers it.
 	ruleNoNetwork,

@@ -22,18 +22,19 @@ const (
 
 // world is one look, in which everything is well until a test changes it.
 type world struct {
-	status  map[string]metav1.ConditionStatus
-	reason  map[string]string
-	process facts.Process
-	port    facts.Port
-	local   facts.HTTP
-	public  facts.Public
-	memory  facts.Memory
-	deploy  facts.Deploy
-	build   facts.Build
-	disk    facts.Disk
-	host    facts.Host
-	workers facts.Workers
+	status   map[string]metav1.ConditionStatus
+	reason   map[string]string
+	process  facts.Process
+	port     facts.Port
+	local    facts.HTTP
+	public   facts.Public
+	memory   facts.Memory
+	database facts.Database
+	deploy   facts.Deploy
+	build    facts.Build
+	disk     facts.Disk
+	host     facts.Host
+	workers  facts.Workers
 }
 
 func well() *world {
@@ -91,6 +92,11 @@ func (w *world) timesOut() {
 	w.status["local"], w.status["public"] = no, no
 }
 
+// unconfigured takes away the database's configuration.
+func (w *world) unconfigured() {
+	w.status["database"], w.database = no, facts.Database{Missing: []string{"DATABASE_URL"}}
+}
+
 // serves lets somebody answer on the port.
 func (w *world) serves(l facts.Listener) {
 	w.port.Listeners = []facts.Listener{l}
@@ -104,7 +110,7 @@ func (w *world) observation(at v1alpha1.Instant) v1alpha1.Observation {
 		name  string
 		facts any
 	}{
-		{"build", w.build}, {"database", facts.Database{}}, {"deploy", w.deploy}, {"local", w.local}, {"memory", w.memory},
+		{"build", w.build}, {"database", w.database}, {"deploy", w.deploy}, {"local", w.local}, {"memory", w.memory},
 		{"port", w.port}, {"process", w.process}, {"public", w.public}, {"workers", w.workers},
 		{"disk", w.disk}, {"host", w.host}, {"environment", facts.Environment{}},
 	} {
@@ -183,7 +189,8 @@ func TestVerdicts(t *testing.T) {
 		{"errored", func(w *world) { w.gone(runtime.Errored) }, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"errored, and the database, the proxy and memory are down too", func(w *world) {
 			w.gone(runtime.Errored)
-			w.status["database"], w.status["memory"] = no, no
+			w.unconfigured()
+			w.status["memory"] = no
 			w.public.Class = facts.Refused
 		}, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"gone a moment ago", func(w *world) { w.gone(runtime.Stopped) }, func(c *pass.Case) { c.Recent = c.Recent[1:] },
@@ -206,7 +213,8 @@ func TestVerdicts(t *testing.T) {
 		}, nil, "database-down", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
 		{"500, and the database's configuration is gone", func(w *world) {
 			w.local.Status = 500
-			w.status["local"], w.status["public"], w.status["database"] = no, no, no
+			w.unconfigured()
+			w.status["local"], w.status["public"] = no, no
 		}, nil, "database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"nobody listens", func(w *world) {
 			w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
@@ -427,7 +435,28 @@ func TestVerdicts(t *testing.T) {
 				lowFor(4 * time.Minute)(c)
 				c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "AppGrew"}}}
 			}, "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
-		{"the database's configuration is gone", func(w *world) { w.status["database"] = no }, nil,
+		{"500, and the database: Refused", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseRefused) }, nil,
+			"database-refuses", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: NameNotResolved", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseNameNotResolved) }, nil,
+			"database-out-of-reach", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: Timeout", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseTimeout) }, nil,
+			"database-silent", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: Full", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseFull) }, nil,
+			"database-full", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: AuthFailed", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseAuthFailed) }, nil,
+			"database-login", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: StartingUp", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseStartingUp) }, nil,
+			"database-starting", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: FileMissing", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseFileMissing) }, nil,
+			"database-file", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database: Error", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseError) }, nil,
+			"database-unwell", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and the database is back since a moment ago", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseReachable) },
+			func(c *pass.Case) { c.Recent[0] = well().asked(facts.DatabaseRefused).observation(c.Recent[0].At) },
+			"database-just-back", v1alpha1.BlameDatabase, v1alpha1.RemedyWait, ""},
+		{"it answers, and its database does not", func(w *world) { w.asked(facts.DatabaseFull) }, nil,
+			"database-while-well", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"the database's configuration is gone", func(w *world) { w.unconfigured() }, nil,
 			"database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"nobody knows for ten minutes", func(w *world) { w.status["local"] = maybe }, unknownLong, "lead-unknown-long", v1alpha1.BlameHost, v1alpha1.RemedyHold, ""},
 		{"nobody knows for ten minutes, since PM2 cannot be asked", func(w *world) { w.status["local"], w.status["process"] = maybe, maybe },

@@ -203,13 +203,13 @@ func expand(hints []string, v *view) []string {
 	} else if len(v.process.Rivals) > 0 {
 		rival = strconv.Itoa(v.process.Rivals[0])
 	}
-	fill := strings.NewReplacer(
+	fill := strings.NewReplacer(append(v.databaseWords(),
 		"{rival}", rival, "{rows}", strings.Join(v.givenUp(), " "),
 		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,
 		"{volume}", v.volume(), "{pid}", strconv.Itoa(v.mainPID()), "{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),
-	)
+	)...)
 	out := make([]string, len(hints))
 	for n, h := range hints {
 		out[n] = fill.Replace(h)
