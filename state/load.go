@@ -100,11 +100,16 @@ func (s *Store) restore(l *Loaded, previous *v1alpha1.AppState) {
 	l.Warnings = append(l.Warnings, fmt.Errorf("the state of %s before the last change is used", s.app))
 }
 
-// isOlder says that a state file was written before its own previous copy, which evenkeel never does.
+// isOlder says that a state file was written before its own previous copy, which evenkeel never does. A uid is given anew
+// only where neither file could be read, and then both are of the new one soon: what bears another is from before the loss,
+// whatever version it had come to.
 func isOlder(file, previous *metav1.ObjectMeta) bool {
+	if file.UID != previous.UID {
+		return file.UID != "" && previous.UID != ""
+	}
 	a, errA := strconv.ParseInt(file.ResourceVersion, 10, 64)
 	b, errB := strconv.ParseInt(previous.ResourceVersion, 10, 64)
-	return errA == nil && errB == nil && file.UID == previous.UID && a <= b
+	return errA == nil && errB == nil && a <= b
 }
 
 // blank is the state of an App of which nothing is known.

@@ -235,6 +235,29 @@ func FuzzStateFile(f *testing.F) {
 	})
 }
 
+// After a loss versions begin anew. What was saved before it is older than anything since, whatever its version says.
+func TestAFileFromBeforeALossIsNotBelieved(t *testing.T) {
+	fs, _ := failedStore(t, nil)
+	before := fs.content(current) // of version 2
+	fs.save(current, "garbage")
+	fs.save(previous, "garbage")
+	s := open(t, fs, nil)
+	if l := s.Load(); !l.Lost {
+		t.Fatalf("%+v", l)
+	}
+	mustWrite(t, s, status(v1alpha1.PhaseDegraded, "first"))
+	mustWrite(t, s, status(v1alpha1.PhaseDegraded, "second"))
+	fs.save(current, strings.Replace(before, "\nphase: Failed", "\nphase: Healthy", 1))
+	again := open(t, fs, nil)
+	l := again.Load()
+	if !l.Restored || l.Lost || l.State.Message != "first" || l.Order.Phase != v1alpha1.PhaseHealthy || l.State.UID != s.Meta().UID {
+		t.Errorf("%+v", l)
+	}
+	if version := again.Meta().ResourceVersion; version != "2" {
+		t.Errorf("version %s, want 2", version)
+	}
+}
+
 // An editor that was opened long ago saves while evenkeel is down: an order in it counts, and its record, which knows of
 // fewer attempts, does not.
 func TestOlderFileSavedWhileDownIsNotBelieved(t *testing.T) {

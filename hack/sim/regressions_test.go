@@ -72,6 +72,12 @@ func TestSchedulesThatOnceBroke(t *testing.T) {
 			{Kind: "exit-for-good", At: 97*time.Minute + 40*time.Second},
 			{Kind: "reset-while-down", At: 97*time.Minute + 40*time.Second, Phase: "Recovering", Delay: 3 * time.Second},
 		}}},
+		{"a state file from before the state was lost, saved while evenkeel was down, was believed", Schedule{Length: 114 * time.Minute, Entries: []Entry{
+			{Kind: "pm2-gone", At: 94 * time.Minute, For: 64 * time.Minute},
+			{Kind: "stale-save", At: 94 * time.Minute, Phase: "Degraded", Delay: 151900 * time.Millisecond, For: 13 * time.Minute},
+			{Kind: "state-lost", At: 101 * time.Minute},
+			{Kind: "restarted", At: 108 * time.Minute, N: 387840},
+		}}},
 		{"one slow answer while the database was down cost the application its life", Schedule{Length: 6 * time.Hour, Entries: []Entry{
 			{Kind: "database-down", At: 90 * time.Minute, For: 2 * time.Hour},
 			{Kind: "pause-3s", At: 150 * time.Minute},
