@@ -143,19 +143,38 @@ func (c *checker) orderSaved(phase v1alpha1.Phase, none bool) {
 	}
 }
 
-// stoppedByHand notes the operator's own pm2 stop. One that comes while a recovery is under way, or within the slack of two
-// seconds (and the second to which PM2's log is exact) after it, evenkeel takes for its own: a known gap of noteStop in
-// reconcilers/checks, which goes by the recovery's time. So it does of one that stands open on disk while evenkeel is down.
+// stoppedByHand notes the operator's own pm2 stop. One that comes while a step of evenkeel's gives orders, or within the
+// slack of two seconds (and the second to which PM2's log is exact) after it, nobody could tell from evenkeel's own; nor one
+// in the longest time that a step could have taken in which evenkeel died.
 func (c *checker) stoppedByHand() {
-	if c.s.k == nil && c.onDisk != nil && c.onDisk.Recovery.Open() {
-		return
+	var rec *v1alpha1.Recovery
+	if k := c.s.k; k != nil {
+		rec = k.status.Recovery
+	} else if c.onDisk != nil {
+		rec = c.onDisk.Recovery
 	}
-	if k := c.s.k; k != nil && k.status.Recovery != nil {
-		if rec := k.status.Recovery; rec.Open() || c.s.w.instant().Since(*rec.FinishedAt) < 3*time.Second {
-			return
+	if rec == nil || !c.mayBeOurs(rec) {
+		c.stopAt = c.s.w.now
+	}
+}
+
+func (c *checker) mayBeOurs(rec *v1alpha1.Recovery) bool {
+	now := c.s.w.instant()
+	longest := c.s.k.appOr(c.s).Spec.Recovery.StopTimeout.Duration + 33*time.Second
+	if rec.Step != "" && rec.Step != recovery.StepVerify && now.Since(*rec.StepAt) <= longest {
+		return true
+	}
+	for n := range rec.Steps {
+		s := &rec.Steps[n]
+		took := s.Took.Duration + 3*time.Second
+		if s.Outcome == v1alpha1.StepInterrupted {
+			took = min(took, longest)
+		}
+		if s.Step != recovery.StepVerify && now.Since(s.StartedAt) <= took {
+			return true
 		}
 	}
-	c.stopAt = c.s.w.now
+	return false
 }
 
 // observed is told of a finished pass.

@@ -278,16 +278,11 @@ func (e *eyes) since(l *look) time.Time {
 	return since
 }
 
-// stopOrdered is noteStop of reconcilers/checks: a stop that no recovery of ours explains was somebody else's.
+// stopOrdered is noteStop of reconcilers/checks: a stop that no step of ours explains was somebody else's.
 func (e *eyes) stopOrdered(l *look) (bool, time.Duration) {
-	const slack = 2 * time.Second
 	at := e.w.pm2.stopAt.Truncate(time.Second)
-	if rec := l.app.Status.Recovery; rec != nil {
-		after := !at.Before(rec.StartedAt.Wall.Add(-slack))
-		before := rec.FinishedAt == nil || !at.After(rec.FinishedAt.Wall.Add(slack))
-		if after && before {
-			return false, 0
-		}
+	if checks.OrderedByUs(l.app, at) {
+		return false, 0
 	}
 	return true, max(l.now.Wall.Sub(at), 0)
 }

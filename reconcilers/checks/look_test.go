@@ -71,6 +71,7 @@ func TestNoteStop(t *testing.T) {
 		return &runtime.Order{At: now.Wall.Add(-ago), Cause: runtime.CauseOrder, Standing: true}
 	}
 	began, ended := moment(time.Hour-time.Minute), moment(time.Hour-30*time.Second)
+	steps := []v1alpha1.StepRecord{{Step: "stop", StartedAt: began, Took: metav1.Duration{Duration: 20 * time.Second}}}
 	for _, tc := range []struct {
 		name     string
 		stop     *runtime.Order
@@ -82,11 +83,11 @@ func TestNoteStop(t *testing.T) {
 		{"and started since", &runtime.Order{At: now.Wall.Time, Cause: runtime.CauseOrder}, nil, false},
 		{"for its memory", &runtime.Order{At: now.Wall.Time, Cause: runtime.CauseMemory, Standing: true}, nil, false},
 		{"nobody knows when", &runtime.Order{Cause: runtime.CauseOrder, Standing: true}, nil, false},
-		{"in our own recovery", stop(40 * time.Second), &v1alpha1.Recovery{StartedAt: began, FinishedAt: &ended}, false},
-		{"in our own recovery, which goes on", stop(40 * time.Second), &v1alpha1.Recovery{StartedAt: began}, false},
-		{"at its very start, by notes of whole seconds", stop(61 * time.Second), &v1alpha1.Recovery{StartedAt: began}, false},
-		{"before it", stop(2 * time.Minute), &v1alpha1.Recovery{StartedAt: began, FinishedAt: &ended}, true},
-		{"after it", stop(10 * time.Second), &v1alpha1.Recovery{StartedAt: began, FinishedAt: &ended}, true},
+		{"in our own recovery", stop(40 * time.Second), &v1alpha1.Recovery{StartedAt: began, FinishedAt: &ended, Steps: steps}, false},
+		{"in our own recovery, which goes on", stop(40 * time.Second), &v1alpha1.Recovery{StartedAt: began, Steps: steps}, false},
+		{"at its very start, by notes of whole seconds", stop(61 * time.Second), &v1alpha1.Recovery{StartedAt: began, Steps: steps}, false},
+		{"before it", stop(2 * time.Minute), &v1alpha1.Recovery{StartedAt: began, FinishedAt: &ended, Steps: steps}, true},
+		{"after it", stop(10 * time.Second), &v1alpha1.Recovery{StartedAt: began, FinishedAt: &ended, Steps: steps}, true},
 	} {
 		app := site("site")
 		app.Status.Recovery = tc.recovery

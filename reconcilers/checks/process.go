@@ -163,11 +163,10 @@ func comesAndGoes(h *runtime.History, id string, age time.Duration) bool {
 	return age < 2*usual+margin
 }
 
-// noteStop tells whether the application is stopped because somebody else had it stopped: a stop that no recovery of ours
+// noteStop tells whether the application is stopped because somebody else had it stopped: a stop that no step of ours
 // explains. Where the process manager itself is gone, having ended it counts as having stopped the application; but what a
 // reboot has ended was to come back.
 func noteStop(l *look, f *facts.Process) {
-	const slack = 2 * time.Second // the notes tell whole seconds
 	gone := errors.Is(l.snapshotErr, runtime.ErrNoDaemon)
 	stop := l.history.LastStop
 	switch {
@@ -177,18 +176,48 @@ func noteStop(l *look, f *facts.Process) {
 		return // one row was stopped, and another one has died since
 	case stop.Cause != runtime.CauseOrder && !(gone && stop.Cause == runtime.CauseDaemon):
 		return
-	case gone && stop.At.Before(l.now.Wall.Add(-l.now.Boot.Duration-slack)):
+	case gone && stop.At.Before(l.now.Wall.Add(-l.now.Boot.Duration-stopSlack)):
 		return
 	}
-	if rec := l.app.Status.Recovery; rec != nil {
-		after := !stop.At.Before(rec.StartedAt.Wall.Add(-slack))
-		before := rec.FinishedAt == nil || !stop.At.After(rec.FinishedAt.Wall.Add(slack))
-		if after && before {
-			return
-		}
+	if OrderedByUs(l.app, stop.At) {
+		return
 	}
 	f.StopOrdered = true
 	f.StopOrderedFor = max(l.now.Wall.Sub(stop.At), 0)
+}
+
+// StepVerify names the step of a recovery that only watches: who stops the application in it is somebody else.
+const StepVerify = "verify"
+
+// stopSlack is how far the process manager's notes, which tell whole seconds, may be off.
+const stopSlack = 2 * time.Second
+
+// OrderedByUs tells whether a stop, by the clock on the wall, falls into a step of our last recovery that gives orders. It goes by the steps and not
+// by the recovery: that stays open while evenkeel is down, and somebody may stop the application meanwhile. A step that
+// evenkeel's own end has cut off counts for as long as it could have taken.
+func OrderedByUs(app *v1alpha1.App, at time.Time) bool {
+	rec := app.Status.Recovery
+	if rec == nil {
+		return false
+	}
+	longest := app.Spec.Recovery.StopTimeout.Duration + 30*time.Second
+	during := func(step string, from v1alpha1.Instant, took time.Duration) bool {
+		return step != StepVerify && !at.Before(from.Wall.Add(-stopSlack)) && !at.After(from.Wall.Add(took+stopSlack))
+	}
+	if rec.Step != "" && rec.StepAt != nil && during(rec.Step, *rec.StepAt, longest) {
+		return true
+	}
+	for n := range rec.Steps {
+		s := &rec.Steps[n]
+		took := s.Took.Duration
+		if s.Outcome == v1alpha1.StepInterrupted {
+			took = min(took, longest)
+		}
+		if during(s.Step, s.StartedAt, took) {
+			return true
+		}
+	}
+	return false
 }
 
 const (

@@ -17,9 +17,21 @@ func TestWhatCountsAsSomebodysStop(t *testing.T) {
 	order := func(d time.Duration, cause runtime.Cause) *runtime.Order {
 		return &runtime.Order{At: ago(d), Cause: cause, Standing: true}
 	}
+	step := func(name string, from, to time.Duration, outcome v1alpha1.StepOutcome) v1alpha1.StepRecord {
+		return v1alpha1.StepRecord{Step: name, StartedAt: now.Add(-from), Took: metav1.Duration{Duration: from - to}, Outcome: outcome}
+	}
 	recovery := func(from, to time.Duration) *v1alpha1.Recovery {
 		f := now.Add(-to)
-		return &v1alpha1.Recovery{StartedAt: now.Add(-from), FinishedAt: &f}
+		return &v1alpha1.Recovery{StartedAt: now.Add(-from), FinishedAt: &f, Steps: []v1alpha1.StepRecord{
+			step("stop", from, from-time.Second, v1alpha1.StepDone), step(StepVerify, from-2*time.Second, to, v1alpha1.StepFailed),
+		}}
+	}
+	open := func(from time.Duration, steps ...v1alpha1.StepRecord) *v1alpha1.Recovery {
+		return &v1alpha1.Recovery{StartedAt: now.Add(-from), Steps: steps}
+	}
+	atWork := func(name string, from time.Duration) *v1alpha1.Recovery {
+		at := now.Add(-from)
+		return &v1alpha1.Recovery{StartedAt: at, Step: name, StepAt: &at}
 	}
 	for name, c := range map[string]struct {
 		stop *runtime.Order
@@ -32,6 +44,12 @@ func TestWhatCountsAsSomebodysStop(t *testing.T) {
 		"a start came after it":                               {&runtime.Order{At: ago(time.Minute), Cause: runtime.CauseOrder}, false, nil, false},
 		"by a recovery of ours":                               {order(time.Minute, runtime.CauseOrder), false, recovery(61*time.Second, 50*time.Second), false},
 		"after a recovery of ours":                            {order(time.Minute, runtime.CauseOrder), false, recovery(10*time.Minute, 9*time.Minute), true},
+		"by hand while ours was verified":                     {order(50*time.Second, runtime.CauseOrder), false, recovery(time.Minute, 40*time.Second), true},
+		"by the step that is under way":                       {order(20*time.Second, runtime.CauseOrder), false, atWork("stop", 21*time.Second), false},
+		"while we verify":                                     {order(20*time.Second, runtime.CauseOrder), false, atWork(StepVerify, 25*time.Second), true},
+		"by a step in which evenkeel died":                    {order(5*time.Minute, runtime.CauseOrder), false, open(6*time.Minute, step("stop", 5*time.Minute+time.Second, 0, v1alpha1.StepInterrupted)), false},
+		"by hand, evenkeel was dead since a step of its own":  {order(2*time.Minute, runtime.CauseOrder), false, open(6*time.Minute, step("stop", 5*time.Minute, 0, v1alpha1.StepInterrupted)), true},
+		"by hand, evenkeel was dead between two steps":        {order(2*time.Minute, runtime.CauseOrder), false, open(6*time.Minute, step("stop", 6*time.Minute, 355*time.Second, v1alpha1.StepDone)), true},
 		"by the memory guard":                                 {order(time.Minute, runtime.CauseMemory), false, nil, false},
 		"by hand, and then PM2 was killed":                    {order(time.Minute, runtime.CauseOrder), true, nil, true},
 		"with PM2 itself, which was ended":                    {order(time.Minute, runtime.CauseDaemon), true, nil, true},
@@ -40,7 +58,9 @@ func TestWhatCountsAsSomebodysStop(t *testing.T) {
 		"by PM2's service, which ends it by pm2 kill, before": {order(2*time.Hour, runtime.CauseOrder), true, nil, false},
 		"by hand before the machine went down, PM2 is there":  {order(2*time.Hour, runtime.CauseOrder), false, nil, true},
 	} {
-		l := &look{app: v1alpha1.NewApp(), now: now, history: runtime.History{LastStop: c.stop}}
+		app := v1alpha1.NewApp()
+		v1alpha1.SetDefaults(app)
+		l := &look{app: app, now: now, history: runtime.History{LastStop: c.stop}}
 		l.app.Status.Recovery = c.rec
 		if c.gone {
 			l.snapshotErr = runtime.ErrNoDaemon

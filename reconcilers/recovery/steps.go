@@ -8,6 +8,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/checks"
 )
 
 // The steps, in the order that never changes.
@@ -18,7 +19,7 @@ const (
 	StepCaches = "caches"
 	StepMemory = "memory"
 	StepStart  = "start"
-	StepVerify = "verify"
+	StepVerify = checks.StepVerify
 )
 
 // Plain is the plan that is tried first.
