@@ -26,6 +26,7 @@ type campaign struct {
 	episodes int
 	until    time.Time
 	cpu      time.Duration // of the whole process
+	each     io.Writer     // a line for every episode, if somebody wants to see which is dear
 
 	mu     sync.Mutex
 	next   int
@@ -91,7 +92,7 @@ func cpuTime() time.Duration {
 func (c *campaign) episode(n int) {
 	schedule := generate(c.seed, n)
 	s := newSim(schedule)
-	broken := ""
+	broken, began := "", time.Now()
 	func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -120,6 +121,10 @@ func (c *campaign) episode(n int) {
 		t.hits[h] += times
 	}
 	c.digest[n] = s.digest()
+	if c.each != nil {
+		fmt.Fprintf(c.each, "episode %d %s: %.1f days, %d faults, %d passes made and %d jumped over, %.2f s\n",
+			n, schedule.Variant, s.w.now.Hours()/24, s.faults, s.passes, s.jumped, time.Since(began).Seconds())
+	}
 	if broken != "" {
 		c.broken = append(c.broken, finding{n, schedule, broken})
 	}

@@ -78,10 +78,13 @@ func (k *keeper) settled(in controller.Input, commands []controller.Command) {
 			quiet = false
 		}
 	}
-	if now == k.last && quiet && !now.open_ {
-		k.calm++
-	} else {
+	switch {
+	case now != k.last || now.open_:
 		k.calm = 0
+	case !quiet: // a reminder, say: all is as before, but what is said again at a rate is not jumped over
+		k.calm = min(k.calm, pass.Recent-4)
+	default:
+		k.calm++
 	}
 	k.last = now
 	at := k.recent[len(k.recent)-1].At.Boot.Duration + w.bootAt

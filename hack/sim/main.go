@@ -31,6 +31,7 @@ func run(args []string) int {
 	workers := f.Int("workers", 1, "episodes side by side")
 	enough := f.Int("findings", 1, "findings after which to stop")
 	table := f.Bool("table", false, "print how often each fault struck in each phase")
+	each := f.Bool("each", false, "print what every episode has cost")
 	brief := f.Bool("brief", false, "do not shrink what is found")
 	_ = f.Parse(args)
 	c := &campaign{seed: *seed, years: *years, episodes: *episodes, workers: *workers, cpu: time.Duration(*cpu) * time.Second}
@@ -38,6 +39,9 @@ func run(args []string) int {
 		c.until = time.Now().Add(time.Duration(*seconds) * time.Second)
 	} else if *years == 0 && *episodes == 0 && *cpu == 0 {
 		c.years = 1
+	}
+	if *each {
+		c.each = os.Stdout
 	}
 	c.run(*enough)
 	c.report(os.Stdout)

@@ -22,7 +22,7 @@ var plants = []plant{
 		"\tif left := c.Record.Cooldown.Left(c.Now); left > 0 {\n\t\td.Blocked = cooldownBlocks(c)\n\t\treturn d\n\t}\n\tswitch", "\tswitch"},
 	{"a power cut loses what was written", "state/store.go", "\tif err != nil {\n\t\treturn err\n\t}\n\treturn s.fs.SyncDir(s.dir)\n}\n\n// putPlainly",
 		"\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}\n\n// putPlainly"},
-	{"the application is restarted for its proxy", "reconcilers/verdict/rules_way.go",
+	{"the application is restarted for its proxy", "reconcilers/verdict/rules_proxy.go",
 		`Reason: "ProxyFails", Remedy: v1alpha1.RemedyHold`, `Reason: "ProxyFails", Remedy: v1alpha1.RemedyRecover`},
 	{"attempts are not spent", "controller/incident.go", "\ti.Spent++\n", ""},
 	{"one attempt too many", "controller/decide.go", "c.Record.Incident.Spent >= c.App", "c.Record.Incident.Spent > c.App"},
@@ -50,7 +50,7 @@ var plants = []plant{
 	{"a deploy holds nothing", "reconcilers/verdict/rules_deploy.go", "When: []condition{deployAtWork}", "When: []condition{deployAtWork, not(deployAtWork)}"},
 	{"two lives make a crash loop", "reconcilers/verdict/verdict.go", "crashLives = 3", "crashLives = 1"},
 	{"low memory is always the application's fault", "reconcilers/verdict/rules_memory.go", "known && v.grewByWhatIsMissing(grown)", "known || grown < 1<<62"},
-	{"the caches are never cleared", "reconcilers/judge.go", "case failed.Plan == verdict.PlanPlain &&", "case false &&"},
+	{"the caches are never cleared", "reconcilers/judge.go", "case failed.Plan == verdict.PlanPlain:", "case failed.Plan == \"\":"},
 }
 
 // build builds the simulator with a plant in it, without touching the source.
