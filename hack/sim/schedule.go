@@ -37,7 +37,7 @@ var combosPerEpisode = []struct {
 	phase  v1alpha1.Phase
 	combos int
 }{
-	{v1alpha1.PhaseHealthy, 1}, {v1alpha1.PhaseDegraded, 2}, {v1alpha1.PhaseRecovering, 2}, {v1alpha1.PhaseCooldown, 2}, {v1alpha1.PhaseFailed, 2},
+	{v1alpha1.PhaseHealthy, 2}, {v1alpha1.PhaseDegraded, 2}, {v1alpha1.PhaseRecovering, 2}, {v1alpha1.PhaseCooldown, 2}, {v1alpha1.PhaseFailed, 2},
 }
 
 const (
@@ -174,6 +174,9 @@ func (s *Schedule) combine(r *rand.Rand, phase v1alpha1.Phase, targets []string)
 	}
 	at += span(r, time.Hour, 3*time.Hour)
 	s.add(entry(r, "reset", at))
+	if r.IntN(4) > 0 { // what waited in vain for its phase strikes now; mostly somebody tidies up after that, too
+		s.add(entry(r, "reset", at+14*time.Hour))
+	}
 	s.Length = at + span(r, 2*time.Hour, 24*24*time.Hour)
 }
 
