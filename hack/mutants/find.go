@@ -222,7 +222,11 @@ func (f *finder) declaration(d *ast.GenDecl) bool {
 			return false
 		}
 		lit, isLit := spec.Values[0].(*ast.BasicLit)
-		if !strings.Contains(f.text(spec.Values[0]), "time.") && (!isLit || lit.Kind != token.INT) {
+		_, reckoned := spec.Values[0].(*ast.BinaryExpr) // from other numbers, which are variables, too
+		switch text := f.text(spec.Values[0]); {
+		case strings.Contains(text, `"`):
+			return false
+		case !strings.Contains(text, "time.") && !reckoned && (!isLit || lit.Kind != token.INT):
 			return false
 		}
 	}

@@ -3,6 +3,7 @@
 //
 //	go run ./hack/mutants            exit status 1 where one lives of which docs/mutants.md does not say why
 //	go run ./hack/mutants --only controller/decide.go
+//	go run ./hack/mutants --units    what the unit tests alone do not notice: minutes, for those who write them
 //	go run ./hack/mutants --id 17    what it is
 //
 // A mutant dies by the unit tests of its package, by a few seconds of the simulator, or by the exhaustive tests and old
@@ -61,7 +62,8 @@ func main() {
 
 func run(args []string) error {
 	f := flag.NewFlagSet("mutants", flag.ExitOnError)
-	only := f.String("only", "", "the mutants of this file alone")
+	only := f.String("only", "", "the mutants of this file alone, or of all files below this folder")
+	units := f.Bool("units", false, "ask the unit tests alone, which is quick; what they do not notice the simulator may")
 	id := f.Int("id", 0, "say what this mutant is")
 	cpu := f.Int("cpu", 10, "seconds of processor time that the simulator has for each")
 	workers := f.Int("workers", runtime.NumCPU(), "mutants side by side")
@@ -91,8 +93,8 @@ func run(args []string) error {
 		}
 		return nil
 	}
-	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return *only != "" && m.file != *only })
-	killers, err := build(root, dir, overlay, files, *cpu)
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !strings.HasPrefix(m.file, *only) })
+	killers, err := build(root, dir, overlay, files, *cpu, *units)
 	if err != nil {
 		return err
 	}
@@ -138,8 +140,8 @@ func plant(root, dir string, files []string) (overlay string, mutants []*mutant,
 	return overlay, mutants, os.WriteFile(overlay, data, 0o600)
 }
 
-// build compiles what notices.
-func build(root, dir, overlay string, files []string, cpu int) ([]killer, error) {
+// build compiles what notices; units leaves out all but the unit tests.
+func build(root, dir, overlay string, files []string, cpu int, units bool) ([]killer, error) {
 	var list []killer
 	compile := func(name string, args ...string) (string, error) {
 		program := filepath.Join(dir, name)
@@ -164,6 +166,9 @@ func build(root, dir, overlay string, files []string, cpu int) ([]killer, error)
 		}
 		list = append(list, killer{name: "unit tests", dir: filepath.Join(root, pkg), of: pkg, limit: 2 * time.Minute,
 			argv: append([]string{program, "-test.failfast", "-test.short"}, noFailFile(filepath.Join(root, pkg))...)})
+	}
+	if units {
+		return list, nil
 	}
 	program, err := compile("sim", "build", "./hack/sim")
 	if err != nil {
