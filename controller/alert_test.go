@@ -109,6 +109,7 @@ func TestOnlyAnApplicationThatIsDownIsRemindedOf(t *testing.T) {
 		want  string
 	}{
 		{"down and held", downAndHeld, no, "Reminder/Deploy"},
+		{"down and held, though something answers", downAndHeld, yes, "Reminder/Deploy"},
 		{"it does not answer", proxyDown, no, "Reminder/Proxy"},
 		{"a stranger answers", stranger, yes, "Reminder/Proxy"},
 		{"it answers", proxyDown, yes, ""},

@@ -73,11 +73,12 @@ func TestWhenACheckIsFailing(t *testing.T) {
 
 func TestWhenAFailureIsNotTheOneThatWasHeldFor(t *testing.T) {
 	for _, tc := range []struct {
-		reasons string // of each look, the oldest first; + is well, ? not asked
+		reasons string // of each look, the oldest first; + is well, ? not asked, and a blank where the check was not there
 		want    bool
 	}{
 		{"AAAB", false}, {"AAABB", false}, {"AAABBB", true}, {"BBB", true}, {"BB", false},
 		{"AB?BB", true}, {"+BB", false}, {"B+BB", false}, {"ABAB", true}, {"AABAAB", true}, {"AAB", false}, {"BAB", false},
+		{"A?AA", true}, {"A AA", true}, {"B+B+B", false},
 	} {
 		var recent []v1alpha1.Observation
 		var now v1alpha1.CheckResult
@@ -89,6 +90,10 @@ func TestWhenAFailureIsNotTheOneThatWasHeldFor(t *testing.T) {
 				res.Status = yes
 			case '?':
 				res.Status = maybe
+			case ' ':
+				o.Results = nil
+				recent = append(recent, o)
+				continue
 			}
 			now = *res
 			recent = append(recent, o, o) // each carried over once
@@ -112,6 +117,7 @@ func decideOn(r v1alpha1.AppStatus, v v1alpha1.Verdict, change func(c *pass.Case
 // TestWhatStandsAgainstActingIsSaid: nothing is held back in silence.
 func TestWhatStandsAgainstActingIsSaid(t *testing.T) {
 	ago := at(time.Hour).Add(-time.Hour)
+	last := v1alpha1.NewWait(at(time.Hour).Add(1-5*time.Minute), 5*time.Minute) // its last moment
 	cooling := v1alpha1.NewWait(at(time.Hour).Add(-time.Minute), 5*time.Minute)
 	until := metav1.NewTime(epoch.Add(2 * time.Hour))
 	over := &v1alpha1.Hold{Rule: downAndHeld.Rule, Since: ago}
@@ -128,6 +134,8 @@ func TestWhatStandsAgainstActingIsSaid(t *testing.T) {
 		{"the cooldown", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Cooldown: cooling, CooldownUntil: &until}, crashed, nil, BlockedCooldown, "5m0s"},
 		{"the cooldown, at the end of a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Cooldown: cooling, Hold: over}, downAndHeld, nil, BlockedCooldown, "5m0s"},
 		{"the cooldown, in Cooldown", v1alpha1.AppStatus{Phase: v1alpha1.PhaseCooldown, Cooldown: cooling}, crashed, nil, BlockedCooldown, "5m0s"},
+		{"the last moment of the cooldown", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Cooldown: last}, crashed, nil, BlockedCooldown, "5m0s"},
+		{"the last moment of the cooldown, at the end of a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Cooldown: last, Hold: over}, downAndHeld, nil, BlockedCooldown, "5m0s"},
 		{"a pause", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, crashed, paused, BlockedPaused, "moving house"},
 		{"a pause, at the end of a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: over}, downAndHeld, paused, BlockedPaused, "moving house"},
 		{"a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, downAndHeld, nil, BlockedHold, "at the limit one recovery is tried"},

@@ -66,8 +66,8 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 		l = *c.Record.Learned.DeepCopy()
 	}
 	latest := c.Latest()
-	process, ok := facts.Of[facts.Process](latest, v1alpha1.CheckProcess)
-	if ok && process.Life != "" {
+	process, _ := facts.Of[facts.Process](latest, v1alpha1.CheckProcess)
+	if process.Life != "" {
 		l.Incarnation = process.Life
 		if process.Answered {
 			l.Answered = process.Life
@@ -76,7 +76,7 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	l.Fault = verdict.LearnFault(c)
 	learnMarks(c, &l, &process)
 	learnMemory(c, &l, process.Age)
-	if build, ok := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); ok && build.Kind != "" && build.Present {
+	if build, _ := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); build.Kind != "" && build.Present {
 		l.BuildSeen = true
 	}
 	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {

@@ -11,6 +11,7 @@ import (
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"github.com/evenkeel/evenkeel/reconcilers/verdict"
 )
 
@@ -68,6 +69,8 @@ func TestLearnMemory(t *testing.T) {
 			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
 		{name: "first seen when it is old, without an answer", available: 500, life: life, age: time.Hour, local: metav1.ConditionFalse,
 			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
+		{name: "first seen at baselineAfter, without an answer", available: 500, life: life, age: 10 * time.Minute, local: metav1.ConditionFalse,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
 		{name: "the baseline of another life is replaced", baseline: settled, available: 500, life: other, age: time.Second,
 			want: &v1alpha1.Baseline{Incarnation: other, Bytes: 300 * mib}},
 	} {
@@ -103,7 +106,7 @@ func TestMarksAreKeptForOneNameInOneHome(t *testing.T) {
 		return &v1alpha1.Learned{MarksOf: of, MarksIn: in, Marks: marks}
 	}
 	var many []string
-	for n := range marksKept + 1 { // and one of a row that there is
+	for n := range 17 { // sixteen, and one of a row that there is
 		many = append(many, string(rune('a'+n)))
 	}
 	for _, tc := range []struct {
@@ -173,8 +176,49 @@ func TestAfterAPlainPlanThatDidNotHelpComesTheCleanOne(t *testing.T) {
 			t.Fatalf("%s: a third plan %+v", trigger, third)
 		}
 	}
-	clean, ok := Judge{}.Plan(nil, &v1alpha1.Verdict{Plan: verdict.PlanClean}, nil)
+	asked := v1alpha1.Verdict{Plan: verdict.PlanClean}
+	if again, ok := (Judge{}).Plan(nil, &asked, &v1alpha1.Recovery{Plan: verdict.PlanClean}); ok {
+		t.Fatalf("after the clean plan the clean plan: %+v", again)
+	}
+	clean, ok := Judge{}.Plan(nil, &asked, nil)
 	if !ok || clean.Name != verdict.PlanClean {
 		t.Fatalf("asked for the clean plan: %+v", clean)
+	}
+}
+
+// TestTheJudgeSaysWhatTheRulesAndTheStepsSay: it is the engine's way to them.
+func TestTheJudgeSaysWhatTheRulesAndTheStepsSay(t *testing.T) {
+	c := seen(instant(0), nil,
+		v1alpha1.CheckResult{Check: v1alpha1.CheckLocal, Status: metav1.ConditionTrue, Required: true, Leading: true})
+	if v := (Judge{}).Diagnose(c); v.Rule != "healthy" {
+		t.Errorf("the verdict is %+v", v)
+	}
+	if list := (Judge{}).Warn(c); len(list) != len(verdict.Warnings()) {
+		t.Errorf("%d warnings, want how each of them stands", len(list))
+	}
+	if stop := (Judge{}).Step(c.App, recovery.StepStop); !stop.Stops || stop.Timeout <= 0 {
+		t.Errorf("the step stop is %+v", stop)
+	}
+}
+
+// TestAMemoryCheckWithoutFactsTeachesNothing: that there is enough now, say.
+func TestAMemoryCheckWithoutFactsTeachesNothing(t *testing.T) {
+	before := instant(-time.Minute)
+	l := Judge{}.Learn(seen(instant(0), &v1alpha1.Learned{LowMemorySince: &before},
+		v1alpha1.CheckResult{Check: v1alpha1.CheckMemory, Status: metav1.ConditionFalse}))
+	if l.LowMemorySince == nil || *l.LowMemorySince != before {
+		t.Errorf("low since %v, want %v", l.LowMemorySince, before)
+	}
+}
+
+// TestAFaultOfTheLastStartIsLearned.
+func TestAFaultOfTheLastStartIsLearned(t *testing.T) {
+	l := Judge{}.Learn(seen(instant(0), nil,
+		v1alpha1.CheckResult{Check: v1alpha1.CheckLocal, Status: metav1.ConditionFalse, Required: true, Leading: true},
+		v1alpha1.CheckResult{Check: v1alpha1.CheckProcess, Status: metav1.ConditionFalse, Facts: facts.Raw(facts.Process{
+			State: string(runtime.Errored), Daemon: true, Signs: []facts.Sign{facts.SignModuleNotFound}, Cause: "a",
+		})}))
+	if l.Fault == nil || l.Fault.Cause != "a" {
+		t.Errorf("learned %+v", l.Fault)
 	}
 }
