@@ -116,7 +116,7 @@ check_e2e() {
 
 # run_e2e says how to run the same again.
 run_e2e() {
-  export E2E_SEED=${E2E_SEED:-$((RANDOM << 15 | RANDOM))} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
+  export E2E_SEED=${E2E_SEED:-$(commit_seed)} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
   printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS"
   logged 3-e2e as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" ./hack/e2e/...
 }
