@@ -18,6 +18,8 @@ import (
 type eyes struct {
 	w        *world
 	answered string // the life that has given a good answer to evenkeel
+
+	databaseFailed bool // when it was last asked
 }
 
 // look is one pass under way.
@@ -69,7 +71,7 @@ func (e *eyes) observe(app *v1alpha1.App, due []string) (v1alpha1.Observation, t
 		case v1alpha1.CheckMemory:
 			r = e.memory(l)
 		case v1alpha1.CheckDatabase:
-			r = e.database()
+			r = e.database(l, local)
 		case v1alpha1.CheckDeploy:
 			r = e.deploy()
 		case v1alpha1.CheckBuild:
@@ -330,11 +332,23 @@ func (e *eyes) memory(l *look) v1alpha1.CheckResult {
 	return result(metav1.ConditionTrue, "Enough", fmt.Sprintf("%d MiB available", f.Available>>20), f)
 }
 
-func (e *eyes) database() v1alpha1.CheckResult {
+// database is asked where local fails, where it was blamed, or where it did not serve when it was last asked.
+func (e *eyes) database(l *look, local v1alpha1.CheckResult) v1alpha1.CheckResult {
 	if e.w.env.noEnv {
 		return result(metav1.ConditionFalse, "Missing", "DATABASE_URL missing", facts.Database{Missing: []string{"DATABASE_URL"}})
 	}
-	return result(metav1.ConditionTrue, "Configured", "DATABASE_URL set", facts.Database{Files: []string{".env"}})
+	f := facts.Database{Files: []string{".env"}}
+	v := l.app.Status.Verdict
+	if local.Status != metav1.ConditionFalse && !e.databaseFailed && (v == nil || v.Blame != v1alpha1.BlameDatabase) {
+		return result(metav1.ConditionTrue, "Configured", "DATABASE_URL set", f)
+	}
+	f.Kind, f.Where, f.Source, f.From, f.Class = "PostgreSQL", "127.0.0.1:5432", "DATABASE_URL", ".env", facts.DatabaseReachable
+	e.databaseFailed = e.w.cond.dbErrors
+	if e.databaseFailed {
+		f.Class = facts.DatabaseRefused
+		return result(metav1.ConditionFalse, string(f.Class), "PostgreSQL refuses", f)
+	}
+	return result(metav1.ConditionTrue, string(f.Class), "PostgreSQL serves", f)
 }
 
 func (e *eyes) deploy() v1alpha1.CheckResult {

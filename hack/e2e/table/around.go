@@ -1,6 +1,8 @@
 package table
 
 import (
+	"time"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
@@ -26,7 +28,44 @@ var machine = []Row{
 	},
 }
 
+// data lets the local check ask for a page that needs the database, within times that fit an interval of a second.
+var data = map[string]any{
+	"spec.checks.local.path": "/yachts", "spec.checks.local.timeout": "1s", "spec.checks.database.timeout": "1s",
+	"spec.checks.public.timeout": "2s",
+}
+
+var dataBlame = blames(v1alpha1.BlameDatabase)
+
 var database = []Row{
+	{
+		Name: "postgres-stopped", Failure: "PostgreSQL is stopped, and the page that is asked for needs it",
+		Faults: []string{"postgres-stop"}, Spec: data,
+		Action: Hold, Blame: dataBlame, Rules: []string{"database-refuses"}, App: Kept, Lost: []string{"postgres"}, Long: true, Seconds: 75,
+	},
+	{
+		Name: "postgres-full", Failure: "PostgreSQL is full: every connection is taken by somebody else",
+		Faults: []string{"postgres-full"}, Spec: data,
+		Action: Hold, Blame: dataBlame, Rules: []string{"database-full"}, App: Kept, Long: true, Seconds: 75,
+	},
+	{
+		Name: "postgres-wrong-password", Failure: "PostgreSQL refuses the login: the password is another one than in .env",
+		Faults: []string{"postgres-wrong-password"}, Spec: data, Healthy: 60 * time.Second,
+		Action: Hold, Blame: dataBlame, Rules: []string{"database-login"}, App: Kept, Long: true, Seconds: 110,
+	},
+	{
+		Name: "postgres-silent", Failure: "PostgreSQL takes calls and never answers (SIGSTOP)",
+		Faults: []string{"postgres-hang"}, Spec: data, Confirmed: 20 * time.Second,
+		Action: Hold, Blame: dataBlame, Rules: []string{"database-silent"}, App: Kept, Seconds: 60,
+	},
+	{
+		Name: "postgres-stopped-unneeded", Failure: "PostgreSQL is stopped, and the page that is asked for does not need it",
+		Faults: []string{"postgres-stop"}, Spec: map[string]any{"spec.checks.database.connect": "Always"},
+		Action: Hold, Blame: dataBlame, Rules: []string{"database-while-well"}, App: Kept, Lost: []string{"postgres"}, Seconds: 45,
+	},
+	{
+		Name: "postgres-back", Failure: "PostgreSQL was down and is back, and the site still fails",
+		Action: Plain, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lost: []string{"postgres"}, Case: "postgres-back",
+	},
 	{
 		Name: "down-and-postgres-too", Failure: "it is down, and PostgreSQL is stopped: it is started all the same",
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lost: []string{"postgres"}, Case: "down-while-postgres-is",
