@@ -12,6 +12,10 @@ import (
 
 var mutantActive, _ = strconv.Atoi(os.Getenv("EVENKEEL_MUTANT"))
 
+type mutantInteger interface {
+	~int | ~int32 | ~int64 | ~uint32 | ~uint64
+}
+
 func mutantKeeps(id int) bool { return id != mutantActive }
 
 func mutantNot(id int, b bool) bool { return b != (id == mutantActive) }
@@ -68,7 +72,7 @@ func mutantEnd[T cmp.Ordered](id int, name string, a, b T) T {
 	return max(a, b)
 }
 
-func mutantMore[T ~int | ~int64](id int, v T) T {
+func mutantMore[T mutantInteger](id int, v T) T {
 	switch {
 	case id != mutantActive:
 		return v
@@ -78,7 +82,7 @@ func mutantMore[T ~int | ~int64](id int, v T) T {
 	return v + 1
 }
 
-func mutantNumber[T ~int | ~int32 | ~int64](id int, _, v T) T {
+func mutantNumber[T mutantInteger](id int, _, v T) T {
 	if id == mutantActive {
 		return v + 1
 	}
