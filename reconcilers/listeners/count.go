@@ -5,6 +5,7 @@ package listeners
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -21,7 +22,7 @@ func Count(ctx context.Context, port uint16) (map[string]int, error) {
 	counts := map[string]int{}
 	const all = 1<<13 - 1
 	err := each(ctx, func() *dump { return &dump{port: port, states: all &^ (1 << listenState), counts: counts} }, func(*dump) {})
-	if err != nil && err != errInterrupted {
+	if err != nil && !errors.Is(err, errInterrupted) {
 		return nil, err
 	}
 	return counts, nil
