@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What can go wrong with the database while it runs.
-# shellcheck disable=SC2154,SC2015,SC2034,SC2317,SC2329  # variables and functions of the other parts
+# shellcheck disable=SC2154,SC2015,SC2016,SC2034,SC2317,SC2329  # variables and functions of the other parts
 
 FAULTS+='
 postgres-full      every connection that PostgreSQL has is taken by somebody else; lasts until cleared

@@ -17,15 +17,40 @@ import (
 const postgreSQL = "host=127.0.0.1 port=5432 user=nobody dbname=nothing sslmode=disable passfile=/dev/null servicefile=/dev/null target_session_attrs=any " +
 	"sslrootcert='' sslcert='' sslkey='' require_auth='' channel_binding=prefer"
 
+// way is one way to connect; otherwise is the other one to the same host, where TLS is neither wanted nor refused.
+type way struct{ first, otherwise *pgconn.FallbackConfig }
+
+// askPostgreSQL tries its hosts in their order until one says anything, be it a refusal.
 func (t *Target) askPostgreSQL(ctx context.Context) Answer {
-	d := &dialer{}
-	config, err := t.postgreSQL(d)
+	ways, err := t.ways()
 	if err != nil {
 		return Answer{Class: facts.DatabaseCannotBeAsked}
 	}
+	var a Answer
+	for _, w := range ways {
+		var again bool
+		if a, again = t.askPostgreSQLBy(ctx, w.first); again && w.otherwise != nil {
+			a, _ = t.askPostgreSQLBy(ctx, w.otherwise)
+		}
+		if a.Class == facts.DatabaseReachable || a.Code != "" {
+			break
+		}
+	}
+	return a
+}
+
+// askPostgreSQLBy asks over one connection. The second result says that the other way to the same host may do better: this
+// one was refused for its being secured, or for its not being so.
+func (t *Target) askPostgreSQLBy(ctx context.Context, by *pgconn.FallbackConfig) (Answer, bool) {
+	d := &dialer{}
+	config, err := t.postgreSQL(d, by)
+	if err != nil {
+		return Answer{Class: facts.DatabaseCannotBeAsked}, false
+	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return postgreSQLAnswer(d, err)
+		a := postgreSQLAnswer(d, err)
+		return a, a.Class == facts.DatabaseTLS || a.Code == "28000"
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -34,16 +59,16 @@ func (t *Target) askPostgreSQL(ctx context.Context) Answer {
 	}()
 	results, err := conn.Exec(ctx, "SELECT current_setting('transaction_read_only')").ReadAll()
 	if err != nil {
-		return postgreSQLAnswer(d, err)
+		return postgreSQLAnswer(d, err), false
 	}
 	a := Answer{Class: facts.DatabaseReachable}
 	if len(results) == 1 && len(results[0].Rows) == 1 && len(results[0].Rows[0]) == 1 {
 		a.ReadOnly = string(results[0].Rows[0][0]) == "on"
 	}
-	return a
+	return a, false
 }
 
-func (t *Target) postgreSQL(d *dialer) (*pgconn.Config, error) {
+func (t *Target) postgreSQL(d *dialer, by *pgconn.FallbackConfig) (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig(postgreSQL)
 	if err != nil {
 		return nil, err
@@ -51,17 +76,18 @@ func (t *Target) postgreSQL(d *dialer) (*pgconn.Config, error) {
 	config.User, config.Password, config.Database = t.User, t.password.Reveal(), t.name
 	config.RuntimeParams = map[string]string{"application_name": "evenkeel"}
 	config.DialFunc = d.dial
-	config.Fallbacks = nil
-	var ways []*pgconn.FallbackConfig
+	config.Host, config.Port, config.TLSConfig, config.Fallbacks = by.Host, by.Port, by.TLSConfig, nil
+	return config, nil
+}
+
+func (t *Target) ways() ([]way, error) {
 	if t.Socket != "" {
 		folder, port, _ := strings.Cut(t.Socket, "/.s.PGSQL.")
 		n, _ := strconv.ParseUint(port, 10, 16) // Parse has seen to it
-		ways = append(ways, &pgconn.FallbackConfig{Host: first(folder, "/"), Port: uint16(n)})
+		return []way{{first: &pgconn.FallbackConfig{Host: first(folder, "/"), Port: uint16(n)}}}, nil
 	}
+	var ways []way
 	for _, address := range t.Hosts {
-		if t.Socket != "" {
-			break
-		}
 		host, port, _ := net.SplitHostPort(address)
 		n, _ := strconv.ParseUint(port, 10, 16)
 		plain := &pgconn.FallbackConfig{Host: host, Port: uint16(n)}
@@ -72,18 +98,16 @@ func (t *Target) postgreSQL(d *dialer) (*pgconn.Config, error) {
 		secured := &pgconn.FallbackConfig{Host: host, Port: uint16(n), TLSConfig: secure}
 		switch {
 		case t.security == never:
-			ways = append(ways, plain)
+			ways = append(ways, way{first: plain})
 		case t.security != preferred:
-			ways = append(ways, secured)
+			ways = append(ways, way{first: secured})
 		case loopback(host):
-			ways = append(ways, plain, secured)
+			ways = append(ways, way{first: plain, otherwise: secured})
 		default:
-			ways = append(ways, secured, plain)
+			ways = append(ways, way{first: secured, otherwise: plain})
 		}
 	}
-	config.Host, config.Port, config.TLSConfig = ways[0].Host, ways[0].Port, ways[0].TLSConfig
-	config.Fallbacks = ways[1:]
-	return config, nil
+	return ways, nil
 }
 
 // postgreSQLAnswer reads the server's code; its words may repeat names, and are left out.

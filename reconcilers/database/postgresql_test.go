@@ -107,7 +107,11 @@ func TestOwnEnvironmentIsNotTheDatabases(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	target := parse(t, "postgresql://u@127.0.0.1:5432/x")
-	config, err := target.postgreSQL(&dialer{})
+	ways, err := target.ways()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := target.postgreSQL(&dialer{}, ways[0].first)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,6 +155,9 @@ func (t *Target) place(scheme, authority string, parameters url.Values) error {
 	}
 	for part := range strings.SplitSeq(given, ",") {
 		host, port := part, ports[t.Kind]
+		if strings.Count(part, ":") > 1 && !strings.HasPrefix(part, "[") && net.ParseIP(part) == nil {
+			return bad("its host or port is none; is the password written with %XX for what is special in it?")
+		}
 		if strings.HasPrefix(part, "[") || strings.Count(part, ":") == 1 {
 			u, err := url.Parse("//" + part)
 			if err != nil {

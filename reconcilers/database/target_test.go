@@ -83,7 +83,7 @@ func TestNoAddress(t *testing.T) {
 	for _, url := range []string{
 		"", marked, "http://u:marked-s3cret@h", "postgresql://u:mark/marked-s3cret@h/x", "postgresql://u:p@h:marked-s3cret/x",
 		"postgresql://u:p@h:0/x", "postgresql://u:p@h:99999/x", "mysql:///x", "mongodb+srv://a,b/x", "mongodb+srv://a:1/x",
-		"file:", "postgresql://u:p@h?port=x&host=/s", "postgresql://u:p@h i/x", "postgresql://u:p@[::1/x",
+		"file:", "postgresql://u:p@h?port=x&host=/s", "postgresql://u:p@h i/x", "postgresql://u:p@h:1:marked-s3cret/x", "postgresql://u:p@[::1/x",
 	} {
 		got, err := Parse(url, "/app")
 		if !errors.Is(err, ErrBadURL) {
@@ -122,8 +122,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q: %q, %q", url, got.Paths, got.Socket)
 		}
 		if got.Kind == PostgreSQL && got.Why == "" && got.ca == "" {
-			if _, err := got.postgreSQL(&dialer{}); err != nil {
-				t.Fatalf("%q: %v", url, err)
+			if ways, err := got.ways(); err != nil || len(ways) == 0 {
+				t.Fatalf("%q: %v, %v", url, ways, err)
 			}
 		}
 	})
