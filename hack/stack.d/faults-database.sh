@@ -13,6 +13,7 @@ pg_say() { as postgres psql -q -h "$live/pg" -v ON_ERROR_STOP=1 -d postgres >/de
 fault_postgres_full() {
   mark postgres-full
   as postgres mkfifo "$live/pg/full" || die "the pipe to PostgreSQL's guest could not be made"
+  # shellcheck disable=SC2016 # what stands in single quotes is for the inner shell
   spawn pg-full postgres "$live/pg" bash -c 'exec 3<>full; exec psql -q -h "$0" -d postgres <full' "$live/pg"
   cat >"$live/pg/full" <<'EOT'
 CREATE EXTENSION IF NOT EXISTS dblink;
