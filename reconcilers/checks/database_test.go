@@ -19,14 +19,14 @@ import (
 const markedPassword = "marked-s3cret"
 
 // refusing is a PostgreSQL that refuses every login with that code, and counts them.
-func refusing(t *testing.T, code string) (address string, logins *atomic.Int64) {
+func refusing(t *testing.T, code string) (string, *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	logins = &atomic.Int64{}
+	logins := &atomic.Int64{}
 	go func() {
 		for {
 			c, err := l.Accept()
