@@ -53,18 +53,36 @@ var plants = []plant{
 	{"the caches are never cleared", "reconcilers/judge.go", "case failed.Plan == verdict.PlanPlain:", "case failed.Plan == \"\":"},
 }
 
-// build builds the simulator with a plant in it, without touching the source.
-func build(root, dir string, p plant) (program string, err error) {
-	file := filepath.Join(root, p.file)
-	source, err := os.ReadFile(file)
+// patch is the source with the plant in it. A plant that does not fit exactly once is an error.
+func (p plant) patch(root string) (string, error) {
+	source, err := os.ReadFile(filepath.Join(root, p.file))
 	if err != nil {
 		return "", err
 	}
 	if n := strings.Count(string(source), p.from); n != 1 {
 		return "", fmt.Errorf("the patch fits %d times into %s; it has to be written anew", n, p.file)
 	}
+	return strings.Replace(string(source), p.from, p.to, 1), nil
+}
+
+// TestPlantsFit sees to it that a change of the source does not leave a plant behind that is tried by hack/prove alone.
+func TestPlantsFit(t *testing.T) {
+	for _, p := range plants {
+		if _, err := p.patch("../.."); err != nil {
+			t.Errorf("%s: %v", p.name, err)
+		}
+	}
+}
+
+// build builds the simulator with a plant in it, without touching the source.
+func build(root, dir string, p plant) (program string, err error) {
+	file := filepath.Join(root, p.file)
+	source, err := p.patch(root)
+	if err != nil {
+		return "", err
+	}
 	patched, overlay := filepath.Join(dir, "patched.go"), filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(patched, []byte(strings.Replace(string(source), p.from, p.to, 1)), 0o600); err != nil {
+	if err := os.WriteFile(patched, []byte(source), 0o600); err != nil {
 		return "", err
 	}
 	data, err := json.Marshal(map[string]map[string]string{"Replace": {file: patched}})
