@@ -2,10 +2,7 @@ package verdict
 
 import (
 	"fmt"
-	"strings"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
@@ -172,38 +169,6 @@ var ruleNotListed = Rule{
 	},
 	When: []condition{stateIs("not in its list", runtime.Missing), noStartKnown, managerAsked, settled},
 	says: func(v *view) string { return fmt.Sprintf("PM2 in %s lists no process %q", v.process.Home, v.name()) },
-}
-
-// warnTwoDaemons: the older one still runs what it ran, and nobody can ask it; the next restart may run everything twice.
-var warnTwoDaemons = Warning{
-	Reason: "TwoDaemons", Sees: "another PM2 daemon of the same home lives beside the one that takes calls", Blame: v1alpha1.BlameRuntime,
-	Next: []string{"see both: pgrep -af 'God Daemon'", "end the one that does not take calls, and with it what it runs: kill {rival}"},
-	stands: func(v *view) (string, metav1.ConditionStatus) {
-		if !v.asked {
-			return "PM2 could not be asked", metav1.ConditionUnknown
-		}
-		if len(v.process.Rivals) == 0 {
-			return "one PM2 daemon at most lives in " + v.process.Home, metav1.ConditionFalse
-		}
-		return fmt.Sprintf("PM2 in %s is daemon %d; beside it lives another one of the same home: %d. What that one runs cannot be seen or steered",
-			v.process.Home, v.process.DaemonPID, v.process.Rivals[0]), metav1.ConditionTrue
-	},
-}
-
-// warnGivenUp: to restart all for the sake of one would take down those that serve.
-var warnGivenUp = Warning{
-	Reason: "RowGivenUp", Sees: "PM2 has given up on one of several rows of the name, while others run", Blame: v1alpha1.BlameApp,
-	Next: []string{"see why it dies: pm2 logs {name} --err --lines 50", "start it again by its id: pm2 restart {rows}"},
-	stands: func(v *view) (string, metav1.ConditionStatus) {
-		if !v.asked {
-			return v.manager() + " could not be asked", metav1.ConditionUnknown
-		}
-		if down := v.givenUp(); v.running && len(down) > 0 {
-			return fmt.Sprintf("%s has given up on %d of the %d rows of %q (id %s); the others run",
-				v.manager(), len(down), len(v.process.Rows), v.name(), strings.Join(down, ", ")), metav1.ConditionTrue
-		}
-		return "none of its rows was given up beside others that run", metav1.ConditionFalse
-	},
 }
 
 // givenUp are the rows that the process manager has given up on.

@@ -154,22 +154,3 @@ func publicAnswers(yes, no string, fits func(v *view, status int) bool) conditio
 		},
 	}
 }
-
-// certificateWarning says how the certificate stands that is shown in public.
-func certificateWarning(v *view) (string, metav1.ConditionStatus) {
-	if v.c.App.Spec.Checks.Public.URL == "" {
-		return "", metav1.ConditionFalse
-	}
-	c := v.public.Certificate
-	if v.latest.Status(v1alpha1.CheckPublic) != metav1.ConditionTrue {
-		return "", metav1.ConditionUnknown // what is wrong now is told as that
-	}
-	if c == nil || !c.Expiring(v.c.Now.Wall.Time, v.c.App.Spec.Checks.Public.CertificateWarning.Duration) {
-		return "", metav1.ConditionFalse
-	}
-	text := fmt.Sprintf("the certificate of %s expires on %s", v.public.URL, c.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
-	if f := c.File; f != nil && f.Newer {
-		text += fmt.Sprintf("; %s is a newer one, good until %s, and is not loaded", f.Path, f.NotAfter.UTC().Format(time.DateOnly))
-	}
-	return text, metav1.ConditionTrue
-}
