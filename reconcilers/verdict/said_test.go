@@ -1,0 +1,95 @@
+package verdict
+
+import (
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+)
+
+// TestWhatKeepsItIsSaid: a machine in the host check's words, memory in that check's, with the largest other process.
+func TestWhatKeepsItIsSaid(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(w *world)
+		says   string
+	}{
+		{"a processor", func(w *world) {
+			w.host = facts.Host{CPUs: 2, Window: time.Second, Busy: 0.98, App: 0.02, Waited: 0.9, Ran: 0.02}
+		}, "host says so"},
+		{"memory", func(w *world) {
+			w.memory.Stalled, w.memory.HogBytes, w.memory.HogName, w.memory.HogPID, w.status["memory"] = 60, 700<<20, "java", 7, no
+		}, "memory says so; the largest other process is java (pid 7) with 700 MiB"},
+	} {
+		w := well()
+		w.timesOut()
+		tc.change(w)
+		if v := Diagnose(twice(w)); v.Rule != "host-starved" || v.Message != tc.says {
+			t.Errorf("%s: rule %s says %q, want %q", tc.name, v.Rule, v.Message, tc.says)
+		}
+	}
+}
+
+// TestWhatWasFoundIsSaid: each condition in its own words, with what was seen where there is more to say.
+func TestWhatWasFoundIsSaid(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		condition condition
+		change    func(w *world)
+		edit      func(c *pass.Case)
+		found     string
+	}{
+		{"no files used up", filesUsedUp, func(w *world) { w.workers.Processes = []facts.Worker{{PID: 100, Open: 10, OpenLimit: 1024}} }, nil,
+			"none of its processes is known to have used up its files"},
+		{"files used up", filesUsedUp, func(w *world) { w.workers.Processes = []facts.Worker{{PID: 100, Open: 1022, OpenLimit: 1024}} }, nil,
+			"one of its processes can open no more files: pid 100 has 1022 open"},
+		{"no other program", starvedByOthers, func(*world) {}, nil,
+			"no other program is known to keep the application from what it needs: host says so"},
+		{"caches too small", cacheFills, func(w *world) { w.short(1<<20, 3<<20) }, nil,
+			"the application's own caches do not hold what is missing: they hold 3 MiB"},
+		{"removed files too small", removedStillHeld, func(w *world) { w.short(1<<20, 0); w.disk.Held = 2 << 20 }, nil,
+			"no removed files that are still held open take what is missing: they take 2 MiB"},
+		{"a stranger", strangerListens, func(w *world) {
+			w.port.Listeners = []facts.Listener{{Whose: facts.Stranger, PID: 7, User: "www"}}
+		}, nil, "a stranger listens on its port: pid 7 of user www"},
+		{"no stranger", strangerListens, func(*world) {}, nil, "no stranger listens on its port"},
+		{"the leading check", leadFails, func(*world) {}, nil, "the leading check is not False: local says so"},
+		{"the leading check, which was asked", leadUnknown, func(*world) {}, nil, "the leading check could be asked: local says so"},
+		{"a check", fails(v1alpha1.CheckDisk), func(*world) {}, nil, "the check disk is not False: disk says so"},
+		{"an answer", localTimesOut, func(*world) {}, nil, "it does not time out: Answered"},
+		{"the manager's word", managerBusy, func(w *world) { w.process.State = string(runtime.Waiting) }, nil,
+			"the process manager says that it is stopping, starting or about to restart it: Waiting"},
+		{"growth", appGrew, func(w *world) { w.memory.Tree, w.memory.Available = 203<<20, 50<<20 }, lowFor(time.Minute),
+			"the application's own processes have not grown by what is missing: they have grown by 3 MiB"},
+		{"growth that is not known", appGrew, func(*world) {}, nil,
+			"the application's own processes have not grown by what is missing: their normal size is not known yet"},
+		{"low memory", memoryLowBriefly, func(*world) {}, lowFor(time.Minute), "it is not low for long yet: 1m0s"},
+		{"no way back", revivable, func(w *world) { w.process.NoRevival = "nothing was saved" }, nil,
+			"it is not known how to bring it back with the application: nothing was saved"},
+		{"for how long", settled, func(*world) {}, nil, "it has been so for the time in which it might have come back: 5s"},
+		{"within its bounds", managerWithinBounds, func(*world) {}, nil, "it has taken no longer than its settings allow: 5s"},
+		{"gone for long", managerGoneJustNow, func(w *world) { w.process.Leftover = true }, nil,
+			"it has been gone for longer than its coming back may take: 5s"},
+		{"the database", databaseFails, func(w *world) { w.asked(facts.DatabaseFull) }, nil,
+			"the database was asked, and does not serve: " + string(facts.DatabaseFull)},
+		{"name servers that were not asked", nameServersFail, func(*world) {}, nil,
+			"the name servers answer, or they were not asked again"},
+		{"name servers", nameServersFail, func(w *world) { w.public.Names = &facts.Names{Outcome: facts.NoServer} }, nil,
+			"the name servers do not answer, or with a failure of their own: " + string(facts.NoServer)},
+		{"lives", comesAndGoes, func(w *world) { w.process.Crashes, w.status["local"] = 2, no }, nil,
+			"it has not come and gone often enough for a crash loop: lives without a good answer: 1, unplanned exits in ten minutes: 2"},
+	} {
+		w := well()
+		tc.change(w)
+		c := twice(w)
+		if tc.edit != nil {
+			tc.edit(c)
+		}
+		if got := tc.condition.found(look(c)); got != tc.found {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.found)
+		}
+	}
+}
