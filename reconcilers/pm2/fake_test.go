@@ -269,20 +269,45 @@ func TestOrdersByCommandWhereTheProtocolIsAnother(t *testing.T) {
 
 // The time of a start may run out in the middle of a question. It failed so once: the caller was told of a manager that
 // does not answer, and not of the stop that it had waited for.
-func TestAStartThatRunsOutOfTimeSaysWhatItWaitedFor(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	stopping := list(`[{"pid":0,"name":"web","pm_id":3,"pm2_env":{"status":"stopping"}}]`)
-	var looks atomic.Int32
-	m, app := fakeWorld(t, "exit 1", func(method string) []byte {
-		if method == "getMonitorData" && looks.Add(1) > 1 {
-			cancel()
-			<-ctx.Done()
+func TestAnOrderThatRunsOutOfTimeSaysWhatItWaitedFor(t *testing.T) {
+	for name, order := range map[string]func(ctx context.Context, m *Manager, app *v1alpha1.App) error{
+		"start": func(ctx context.Context, m *Manager, app *v1alpha1.App) error {
+			_, err := m.Start(ctx, app, v1alpha1.Instant{})
+			return err
+		},
+		"stop": func(ctx context.Context, m *Manager, app *v1alpha1.App) error {
+			_, err := m.Stop(ctx, app, patience)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			stopping := list(`[{"pid":0,"name":"web","pm_id":3,"pm2_env":{"status":"stopping"}}]`)
+			var looks atomic.Int32
+			m, app := fakeWorld(t, "exit 1", func(method string) []byte {
+				if method == "getMonitorData" && looks.Add(1) > 1 {
+					cancel()
+					<-ctx.Done()
+				}
+				return stopping(method)
+			})
+			if err := order(ctx, m, app); !errors.Is(err, runtime.ErrBusy) || !strings.Contains(err.Error(), `row 3 is "stopping"`) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTimeIsOverAMomentBeforeItsEnd(t *testing.T) {
+	for left, want := range map[time.Duration]bool{-time.Second: true, time.Millisecond: true, time.Minute: false} {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		if got := over(ctx); got != want {
+			t.Errorf("%s before its end: over is %v", left, got)
 		}
-		return stopping(method)
-	})
-	_, err := m.Start(ctx, app, v1alpha1.Instant{})
-	if !errors.Is(err, runtime.ErrBusy) || !strings.Contains(err.Error(), `row 3 is "stopping"`) {
-		t.Errorf("start: %v", err)
+		cancel()
+	}
+	if over(t.Context()) {
+		t.Error("what has no end is over")
 	}
 }

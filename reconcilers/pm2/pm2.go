@@ -150,6 +150,14 @@ func take(ctx context.Context, token chan struct{}) error {
 	}
 }
 
+// over tells whether a context's time is over. A question whose deadline is the context's own can end a moment before the
+// context does.
+func over(ctx context.Context) bool {
+	const moment = 50 * time.Millisecond
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(deadline) < moment
+}
+
 // timeoutOr is ErrTimeout where the context ran out, and else why it ended.
 func timeoutOr(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {

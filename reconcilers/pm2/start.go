@@ -55,7 +55,7 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 			}
 		}
 		switch {
-		case err != nil && waiting != "" && ctx.Err() != nil:
+		case err != nil && waiting != "" && over(ctx):
 			// The time ran out in the middle of a question; what was waited for is what the caller wants to know.
 			return runtime.StartResult{}, with(busy(ctx, waiting, last), err)
 		case err != nil:

@@ -77,16 +77,21 @@ func (s *stopping) names() string { return s.spec.Process + " (" + strings.Join(
 // not what counts.
 func (s *stopping) run(ctx context.Context) error {
 	poll := firstPoll
+	busy := "" // with what, as of the last look
 	for first := true; ; first = false {
 		snap, err := s.m.look(ctx, s.home, s.app)
-		if err != nil {
+		switch {
+		case err != nil && s.waited && over(ctx):
+			// The time ran out in the middle of a question; what was waited for is what the caller wants to know.
+			return s.because(ctx, with(stillBusy(busy), err))
+		case err != nil:
 			return s.because(ctx, err)
 		}
 		if first && len(snap.Processes) == 0 {
 			return fmt.Errorf("%w: no row %q in %s", runtime.ErrNotListed, s.spec.Process, s.home.dir)
 		}
 		s.seen.add(snap.Processes)
-		busy := ""
+		busy = ""
 		for i := range snap.Processes {
 			if p := &snap.Processes[i]; !s.stopped(ctx, p, &snap) {
 				busy = fmt.Sprintf("row %s is %q", p.ID, p.Raw)
@@ -104,13 +109,18 @@ func (s *stopping) run(ctx context.Context) error {
 			poll = min(2*poll, lastPoll)
 		case <-ctx.Done():
 			t.Stop()
-			if busy == "" {
-				busy = "its process lives"
-			}
-			return s.because(ctx, fmt.Errorf("%w: %s", runtime.ErrBusy, busy))
+			return s.because(ctx, stillBusy(busy))
 		}
 		t.Stop()
 	}
+}
+
+// stillBusy is what a stop says whose time ran out: what PM2 was at, or else that the process lives.
+func stillBusy(what string) error {
+	if what == "" {
+		what = "its process lives"
+	}
+	return fmt.Errorf("%w: %s", runtime.ErrBusy, what)
 }
 
 // stopped tells whether there is nothing more to do for a row, and orders what there is.
