@@ -137,18 +137,18 @@ func TestEverythingIsSeenAndNoSecretIsKept(t *testing.T) {
 
 func TestEvidenceEndsWithItsTime(t *testing.T) {
 	c, app, step := scenery(t)
-	hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel() // the time is over in the middle of a question
+		<-r.Context().Done()
+	}))
 	defer hung.Close()
 	app.Spec.Port = int32(netip.MustParseAddrPort(strings.TrimPrefix(hung.URL, "http://")).Port())
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	began := time.Now()
 	e := c.Collect(ctx, app, step)
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	if data, _ := json.Marshal(e); !strings.Contains(string(data), "deadline exceeded") {
-		t.Errorf("it does not say that nothing was answered:\n%s", data)
+	// Had it waited for the question's own limit, the deadline would have been exceeded.
+	if data, _ := json.Marshal(e); !strings.Contains(string(data), "context canceled") || strings.Contains(string(data), "deadline exceeded") {
+		t.Errorf("it does not say that it was ended in the middle of a question:\n%s", data)
 	}
 }
 
