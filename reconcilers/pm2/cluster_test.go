@@ -158,8 +158,14 @@ func testWanted(t *testing.T, w *world) {
 				}
 				return p.Restarts > before && p.State == runtime.Running
 			})
-			h, err := v.m.Exits(t.Context(), v.app(name), time.Time{})
-			if err != nil || len(h.Exits) == 0 || h.Exits[0].Cause != cause {
+			var h runtime.History
+			var err error
+			// In cluster mode PM2 starts the successor first, and the old worker is gone a moment later.
+			eventually(t, name+": its exit is in PM2's log", func() bool {
+				h, err = v.m.Exits(t.Context(), v.app(name), time.Time{})
+				return err != nil || len(h.Exits) > 0
+			})
+			if err != nil || h.Exits[0].Cause != cause {
 				t.Fatalf("exits %+v, %v; want %s", h, err, cause)
 			}
 			if planned := cause != runtime.CauseCrash; planned && h.Unplanned() != 0 || planned && h.LastStop == nil {
