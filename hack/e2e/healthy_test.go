@@ -45,7 +45,8 @@ func testHealthy(w *world) {
 	}
 	for _, c := range app.Status.Conditions {
 		want := metav1.ConditionTrue
-		if c.Type == v1alpha1.ConditionPaused || c.Type == v1alpha1.ConditionAlertsConfigured {
+		switch c.Type {
+		case v1alpha1.ConditionPaused, v1alpha1.ConditionObserving, v1alpha1.ConditionAlertsConfigured:
 			want = metav1.ConditionFalse
 		}
 		if c.Status != want {
