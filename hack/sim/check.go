@@ -124,8 +124,8 @@ func sameRecord(a, b *v1alpha1.AppStatus) bool {
 		apiequality.Semantic.DeepEqual(a.Recovery, b.Recovery) && apiequality.Semantic.DeepEqual(a.Demand, b.Demand)
 }
 
-func (c *checker) killed() {
-	c.downFrom = c.s.w.now
+// gone: evenkeel has ended, or was killed. What could not be written is lost with it.
+func (c *checker) gone() {
 	if c.unwritten {
 		c.amnesia = true
 	}

@@ -23,16 +23,16 @@ const (
 
 // liveness holds the invariants that speak of time: what must happen, and until when.
 type liveness struct {
-	upSince, downFrom time.Duration
-	saidAt            time.Duration // the last alert, or the last start of a recovery
-	badSince          time.Duration // since when a fault that a recovery mends has stood, with nothing against a recovery
-	goodSince         time.Duration // since when nothing at all has been wrong
-	downSince         time.Duration // since when the application has been down and held
-	stuckSince        time.Duration // since when a fault of its own that nothing mends has stood alone
-	foreignSeen       bool          // another's fault met the row of failed recoveries
-	hitAt             time.Duration
-	tickAt            time.Duration
-	watched           *watch
+	upSince     time.Duration
+	saidAt      time.Duration // the last alert, or the last start of a recovery
+	badSince    time.Duration // since when a fault that a recovery mends has stood, with nothing against a recovery
+	goodSince   time.Duration // since when nothing at all has been wrong
+	downSince   time.Duration // since when the application has been down and held
+	stuckSince  time.Duration // since when a fault of its own that nothing mends has stood alone
+	foreignSeen bool          // another's fault met the row of failed recoveries
+	hitAt       time.Duration
+	tickAt      time.Duration
+	watched     *watch
 }
 
 func (l *liveness) init() {

@@ -92,6 +92,10 @@ func TestSchedulesThatOnceBroke(t *testing.T) {
 			{Kind: "other-spec", At: 92 * time.Minute},
 			{Kind: "cache-corrupt", At: 128 * time.Minute, N: 794599},
 		}}},
+		{"what could not be written for a full disk was wanted back after an end in good order", Schedule{Length: 825 * time.Minute, Entries: []Entry{
+			{Kind: "disk-full", At: 148 * time.Minute, For: 20 * time.Minute},
+			{Kind: "restarted", At: 150 * time.Minute, Phase: "Degraded", Delay: 142500 * time.Millisecond},
+		}}},
 	} {
 		if c.schedule.Variant == "" {
 			c.schedule.Variant = "default"

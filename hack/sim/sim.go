@@ -133,6 +133,7 @@ func (s *sim) run() (err error) {
 		if s.k != nil && s.k.ended {
 			s.k = nil
 			s.journal("evenkeel has ended")
+			s.check.gone()
 		}
 		s.strike()
 		s.check.tick()
@@ -162,7 +163,7 @@ func (s *sim) dies(where string) {
 	s.journal("evenkeel is killed %s", where)
 	s.kills++
 	s.killIn = 0
-	s.check.killed()
+	s.check.gone()
 	s.k = nil
 	if s.startAt == forever {
 		s.startAt = s.w.now + 5*time.Second
