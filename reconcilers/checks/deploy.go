@@ -43,7 +43,8 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 		switch {
 		case err == nil && within(cwd, dir) && !p.FS.WorksElsewhere(proc.Identity, cwd):
 		case errors.Is(err, os.ErrPermission) && slices.ContainsFunc(args, func(a string) bool { return within(a, dir) }):
-		case errors.Is(err, os.ErrPermission) && proc.UID == 0 && changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery):
+		case errors.Is(err, os.ErrPermission) && proc.UID == 0 &&
+			changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery, DeployWork(proc.Comm, args)):
 			// Where root works may not be seen by us. `sudo npm ci` in this folder leaves its traces here, one elsewhere does not.
 		default:
 			continue
@@ -114,19 +115,51 @@ func (p *Prober) lockFile(l *look, dir string) (facts.Work, bool) {
 	return work, true
 }
 
-// changedSince tells whether something was changed in the folder since then that every checkout, install or build changes,
-// and the application itself does not. Our own recovery empties caches in two of these folders, and the application makes
-// them anew: what was changed there in its time tells nothing.
-func changedSince(dir string, since time.Time, recovery *v1alpha1.Recovery) bool {
+// trace is a file or folder that changes with some work; caches says that emptying the caches in it changes it too.
+type trace struct {
+	name   string
+	caches bool
+}
+
+// The traces that each kind of work leaves in a folder. The folder itself changes with whatever comes and goes in it.
+var (
+	gitTraces     = []trace{{".git", false}, {".git/index", false}}
+	installTraces = []trace{{"node_modules", true}, {"node_modules/.package-lock.json", false}, {"node_modules/.modules.yaml", false}, {"node_modules/.prisma", false}}
+	buildTraces   = []trace{{".next", true}, {".output", false}, {"dist", false}, {"build", false}}
+	folderTraces  = []trace{{".", false}}
+)
+
+// tracesOf are those of a work as [DeployWork] names it. A `git rebase` that root is at elsewhere is not what took the build
+// away here.
+func tracesOf(dir, work string) []trace {
+	program, verb, _ := strings.Cut(work, " ")
+	switch {
+	case program == "git":
+		if info, err := os.Stat(filepath.Join(dir, ".git")); err == nil && info.IsDir() {
+			return gitTraces
+		}
+		return folderTraces // its index is kept elsewhere
+	case verb == "build", strings.HasPrefix(verb, "run "):
+		return buildTraces
+	case verb != "":
+		return installTraces
+	}
+	return slices.Concat(folderTraces, gitTraces, installTraces, buildTraces) // what is unpacked may go anywhere
+}
+
+// changedSince tells whether something was changed in the folder since then that this work changes, and the application
+// itself does not. Our own recovery empties caches in two of these folders, and the application makes them anew: what was
+// changed there in its time tells nothing.
+func changedSince(dir string, since time.Time, recovery *v1alpha1.Recovery, work string) bool {
 	const slack = 2 * time.Second
 	ours := func(at time.Time) bool {
 		return recovery != nil && !at.Before(recovery.StartedAt.Wall.Add(-slack)) &&
 			(recovery.FinishedAt == nil || !at.After(recovery.FinishedAt.Wall.Add(slack)))
 	}
-	for _, trace := range []struct {
-		name   string
-		caches bool
-	}{{".", false}, {".git", false}, {".git/index", false}, {"node_modules", true}, {"node_modules/.package-lock.json", false}, {".next", true}} {
+	if work == "" {
+		return false
+	}
+	for _, trace := range tracesOf(dir, work) {
 		info, err := os.Stat(filepath.Join(dir, trace.name))
 		if err == nil && info.ModTime().After(since) && (!trace.caches || !ours(info.ModTime())) {
 			return true
