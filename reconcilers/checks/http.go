@@ -71,6 +71,9 @@ func (c *publicClient) renew(now time.Time) {
 
 // localAddr is where the application is asked: the address on which it listens, else the usual one.
 func (l *look) localAddr() netip.AddrPort {
+	if l.own.IsValid() {
+		return l.own
+	}
 	addr, ok := listeners.DialAddr(l.listening)
 	if !ok {
 		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(l.app.Spec.Port))
@@ -82,6 +85,7 @@ func (l *look) localAddr() netip.AddrPort {
 func (p *Prober) askLocal(ctx context.Context, l *look) v1alpha1.CheckResult {
 	spec := l.app.Spec.Checks.Local
 	addr := l.localAddr()
+	l.askedAt = addr
 	f := ask(ctx, p.local, question{
 		url: "http://" + addr.String() + spec.Path, limit: timeout(l.app, v1alpha1.CheckLocal), want: &spec.Expectations,
 	})

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,9 @@ func portResult(l *look) v1alpha1.CheckResult {
 		if who, ok := f.By(known.whose); ok {
 			r.Status, r.Reason = known.status, known.reason
 			r.Message = fmt.Sprintf(known.text, who.Addr, who.PID)
+			if other, beside := f.By(facts.Stranger); beside && known.whose == facts.Ours {
+				r.Message += fmt.Sprintf("; another program listens on %s (pid %d)", other.Addr, other.PID)
+			}
 			return r
 		}
 	}
@@ -54,16 +58,18 @@ func portResult(l *look) v1alpha1.CheckResult {
 	return r
 }
 
-// classify says whose each listening socket is.
-func (p *Prober) classify(l *look) {
+// classify says whose each listening socket is, and, where the application is not alone on its port, at which address it is
+// certain to be reached.
+func (p *Prober) classify(l *look) (own netip.AddrPort) {
 	if len(l.listening) == 0 {
-		return
+		return own
 	}
 	owners, err := listeners.Join(p.FS, l.listening, p.preferred(l)...)
 	if err != nil {
 		l.portErr = err
-		return
+		return own
 	}
+	var ours, others []listeners.Listener
 	for _, o := range owners {
 		fl := facts.Listener{Addr: o.Addr.String(), Whose: p.Whose(l.app, l, o), User: o.User, Waiting: o.RecvQ}
 		if o.Known {
@@ -81,7 +87,19 @@ func (p *Prober) classify(l *look) {
 			fl.User = userName(o.Listener.UID)
 		}
 		l.holders = append(l.holders, fl)
+		if fl.Whose == facts.Ours {
+			ours = append(ours, o.Listener)
+		} else {
+			others = append(others, o.Listener)
+		}
 	}
+	if len(ours) > 0 && len(others) > 0 {
+		own, _ = listeners.DialBeside(ours, others)
+	}
+	p.mu.Lock()
+	p.owns[l.app.Name] = own
+	p.mu.Unlock()
+	return own
 }
 
 // programName names a process without its arguments: they may hold secrets.

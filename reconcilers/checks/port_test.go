@@ -2,9 +2,12 @@ package checks
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
@@ -113,5 +116,46 @@ func TestPortResult(t *testing.T) {
 		if string(r.Status) != tc.status || r.Reason != tc.reason || r.Message == "" {
 			t.Errorf("%s: %s %s %q, want %s %s", tc.name, r.Status, r.Reason, r.Message, tc.status, tc.reason)
 		}
+	}
+}
+
+// Both listen on the same port, each at an address of its own. It is the application that is asked, at the first look too.
+func TestAStrangerAtAnotherAddressIsNotAskedInItsPlace(t *testing.T) {
+	app := site("site")
+	own := serve(t, "[::1]:0", answer(http.StatusInternalServerError))
+	serve(t, fmt.Sprintf("127.0.0.1:%d", own.Port()), answer(http.StatusOK))
+	found, err := listeners.Listeners(t.Context(), own.Port())
+	if err != nil || len(found) != 2 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	inode := map[bool]uint64{}
+	for _, l := range found {
+		inode[l.Addr.Addr().Is6()] = l.Inode
+	}
+	main := proc{pid: 100, parent: 1, comm: "node", sockets: []uint64{inode[true]}}
+	stranger := proc{pid: 50, parent: 1, comm: "other", sockets: []uint64{inode[false]}}
+	app.Spec.Directory, app.Spec.Port = t.TempDir(), int32(own.Port())
+	app.Spec.Recovery.StartupGrace.Duration = time.Second
+	p := prober(t)
+	p.FS, p.Clock = machine(t, main, stranger), func() v1alpha1.Instant { return moment(time.Minute) }
+	rt := &fakeRuntime{snapshot: runtime.Snapshot{Daemon: runtime.Daemon{Home: pm2Home, Reachable: true}, Processes: []runtime.Process{row("site", "m", main)}}}
+	p.Runtime = rt
+	for look := range 2 {
+		o := p.Observe(t.Context(), app, []string{v1alpha1.CheckLocal, v1alpha1.CheckPort})
+		local, _ := facts.Of[facts.HTTP](&o, v1alpha1.CheckLocal)
+		if o.Status(v1alpha1.CheckLocal) != no || local.Addr != own.String() {
+			t.Errorf("look %d: %s asked: %s", look, local.Addr, o.Status(v1alpha1.CheckLocal))
+		}
+		port, _ := o.Result(v1alpha1.CheckPort)
+		want := fmt.Sprintf("the application listens on %s (pid 100); another program listens on 127.0.0.1:%d (pid 50)", own, own.Port())
+		if port.Status != yes || port.Message != want {
+			t.Errorf("look %d: %s: %q", look, port.Status, port.Message)
+		}
+	}
+	// It has ended, and what is left is the stranger's: the usual address is asked again.
+	rt.snapshot.Processes = []runtime.Process{row("site", "m", proc{})}
+	o := p.Observe(t.Context(), app, []string{v1alpha1.CheckLocal, v1alpha1.CheckPort})
+	if local, _ := facts.Of[facts.HTTP](&o, v1alpha1.CheckLocal); !strings.HasPrefix(local.Addr, "127.0.0.1:") || o.Status(v1alpha1.CheckPort) != no {
+		t.Errorf("without it: %s asked, port %s", local.Addr, o.Status(v1alpha1.CheckPort))
 	}
 }

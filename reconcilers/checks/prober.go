@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -40,13 +41,14 @@ type Prober struct {
 	public *publicClient
 
 	mu       sync.Mutex
-	answered map[string]string // App → the life that has given a good answer
-	owners   map[string]int    // App → the pid that held the port at the last look
-	ways     map[string]*way   // App → its public path
-	loads    map[string]load   // App → what the machine had done at an earlier look
-	weights  map[string]weight // App → what fills its disk
-	builds   map[string]built  // App → its build as it was last looked into
-	envs     map[string]known  // App → what its environment files held at its start
+	answered map[string]string         // App → the life that has given a good answer
+	owners   map[string]int            // App → the pid that held the port at the last look
+	owns     map[string]netip.AddrPort // App → where it alone is asked, if others listened on its port at the last look
+	ways     map[string]*way           // App → its public path
+	loads    map[string]load           // App → what the machine had done at an earlier look
+	weights  map[string]weight         // App → what fills its disk
+	builds   map[string]built          // App → its build as it was last looked into
+	envs     map[string]known          // App → what its environment files held at its start
 	disks    patient[diskAnswer]
 
 	databases databases
@@ -58,6 +60,7 @@ func (p *Prober) setUp() {
 	p.answered = map[string]string{}
 	p.ways = map[string]*way{}
 	p.owners = map[string]int{}
+	p.owns = map[string]netip.AddrPort{}
 	p.loads = map[string]load{}
 	p.weights = map[string]weight{}
 	p.envs = map[string]known{}
@@ -81,6 +84,8 @@ type look struct {
 
 	listening  []listeners.Listener
 	holders    []facts.Listener // the same, with whose they are
+	own        netip.AddrPort   // where the application alone is asked, if others listen on its port too
+	askedAt    netip.AddrPort   // where the local check has asked
 	portErr    error
 	tookListen time.Duration
 
@@ -133,8 +138,11 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	}
 	// The process manager's answer is what most of the rest rests on, whichever of it is due.
 	p.lookAround(ctx, l)
-	p.classify(l)
+	own := p.classify(l)
 	wg.Wait()
+	if l.own = own; isDue(v1alpha1.CheckLocal) && l.localAddr() != l.askedAt {
+		local = p.askLocal(ctx, l) // it was somebody else who was asked
+	}
 
 	o := v1alpha1.Observation{At: l.now}
 	add := func(name string, ask func() v1alpha1.CheckResult) {
@@ -237,7 +245,8 @@ func (l *look) forgetOthers() {
 // noteAnswer remembers which life has given a good answer: its start-up grace is over. An answer from a process that is
 // not the application's is nobody's proof.
 func (p *Prober) noteAnswer(l *look, r v1alpha1.CheckResult) v1alpha1.CheckResult {
-	foreign := slices.ContainsFunc(l.holders, func(h facts.Listener) bool { return h.Whose == facts.Stranger || h.Whose == facts.OurOrphan })
+	foreign := !l.own.IsValid() &&
+		slices.ContainsFunc(l.holders, func(h facts.Listener) bool { return h.Whose == facts.Stranger || h.Whose == facts.OurOrphan })
 	if r.Status == metav1.ConditionTrue && l.life != "" && !foreign {
 		p.mu.Lock()
 		p.answered[l.app.Name] = l.life
@@ -265,6 +274,9 @@ func strangerIn(r v1alpha1.CheckResult) bool {
 func (p *Prober) listen(ctx context.Context, l *look) {
 	began := time.Now()
 	l.listening, l.portErr = listeners.Listeners(ctx, uint16(l.app.Spec.Port))
+	p.mu.Lock()
+	l.own = p.owns[l.app.Name]
+	p.mu.Unlock()
 	l.tookListen = time.Since(began)
 }
 

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/listeners"
 )
 
@@ -107,21 +108,30 @@ var shownHeaders = []string{
 // did not hold.
 func (c *Collector) answers(ctx context.Context, s *scene) part {
 	p := part{name: "answers", limit: 2*bodyKept + 2<<10}
+	var latest *v1alpha1.Observation
+	if n := len(s.step.Recent); n > 0 {
+		latest = &s.step.Recent[n-1]
+	}
+	checks := &s.app.Spec.Checks
+	p.text = c.answer(ctx, s, "http://"+whereAsked(ctx, s, latest)+checks.Local.Path)
+	if checks.Public.URL != "" && latest.Status(v1alpha1.CheckPublic) == metav1.ConditionFalse {
+		p.text += "\n" + c.answer(ctx, s, checks.Public.URL)
+	}
+	return p
+}
+
+// whereAsked is where the local check has asked: others may listen on the same port at other addresses. Where it has not, it
+// is where it would ask.
+func whereAsked(ctx context.Context, s *scene, latest *v1alpha1.Observation) string {
+	if local, _ := facts.Of[facts.HTTP](latest, v1alpha1.CheckLocal); local.Addr != "" {
+		return local.Addr
+	}
 	found, _ := listeners.Listeners(ctx, uint16(s.app.Spec.Port))
 	addr, ok := listeners.DialAddr(found)
 	if !ok {
 		addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(s.app.Spec.Port))
 	}
-	checks := &s.app.Spec.Checks
-	p.text = c.answer(ctx, s, "http://"+addr.String()+checks.Local.Path)
-	var latest *v1alpha1.Observation
-	if n := len(s.step.Recent); n > 0 {
-		latest = &s.step.Recent[n-1]
-	}
-	if checks.Public.URL != "" && latest.Status(v1alpha1.CheckPublic) == metav1.ConditionFalse {
-		p.text += "\n" + c.answer(ctx, s, checks.Public.URL)
-	}
-	return p
+	return addr.String()
 }
 
 // answer asks for an address, and gives what came: the status line, some headers, the beginning of the body.

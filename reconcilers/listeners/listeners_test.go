@@ -339,3 +339,29 @@ func BenchmarkOwners(b *testing.B) {
 		})
 	}
 }
+
+func TestDialBeside(t *testing.T) {
+	for name, c := range map[string]struct{ ours, others, want string }{
+		"nobody else":                        {"[::]:1", "", "127.0.0.1:1"},
+		"a stranger at the usual address":    {"[::1]:1", "127.0.0.1:1", "[::1]:1"},
+		"everywhere, and one at 127.0.0.1":   {"0.0.0.0:1", "127.0.0.1:1", "127.0.0.2:1"},
+		"dual-stack, and one at 127.0.0.1":   {"[::]:1", "127.0.0.1:1", "127.0.0.2:1"},
+		"dual-stack, and all of IPv4":        {"[::]:1", "0.0.0.0:1", "[::1]:1"},
+		"dual-stack, and both loopbacks":     {"[::]:1", "0.0.0.0:1 [::1]:1", ""},
+		"at 127.0.0.1, and one everywhere":   {"127.0.0.1:1", "[::]:1 0.0.0.0:1", "127.0.0.1:1"},
+		"at one address, and 127.0.0.1":      {"10.0.0.7:1", "127.0.0.1:1", "10.0.0.7:1"},
+		"both at the same address":           {"0.0.0.0:1", "0.0.0.0:1", ""},
+		"two of ours, and one of them alone": {"127.0.0.1:1 [::1]:1", "127.0.0.1:1", "[::1]:1"},
+	} {
+		list := func(addrs string) (ls []Listener) {
+			for _, a := range strings.Fields(addrs) {
+				ls = append(ls, Listener{Addr: netip.MustParseAddrPort(a)})
+			}
+			return ls
+		}
+		got, ok := DialBeside(list(c.ours), list(c.others))
+		if ok != (c.want != "") || ok && got.String() != c.want {
+			t.Errorf("%s: %v, %v; want %q", name, got, ok, c.want)
+		}
+	}
+}
