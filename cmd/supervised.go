@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -57,7 +58,9 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 	loaded.State.LastIncident = max(loaded.State.LastIncident, state.LastIncident(s.dir, name))
 	log := s.log.WithField("app", name)
 	for _, w := range loaded.Warnings {
-		log.WithError(w).Warn("state was not as it was left")
+		if !loaded.Restored { // else an event says them all
+			log.WithError(w).Warn("state was not as it was left")
+		}
 	}
 	app := s.wanted(e)
 	app.UID, app.CreationTimestamp = store.Meta().UID, store.Meta().CreationTimestamp
@@ -75,6 +78,12 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		Time: now.Wall, Type: v1alpha1.EventNormal, Reason: v1alpha1.ReasonStarted, App: name, UID: app.UID,
 		Phase: loaded.State.Phase, Message: "supervision begins; desired state from " + e.File,
 	})
+	if loaded.Restored {
+		sink.Event(v1alpha1.Event{
+			Time: now.Wall, Type: v1alpha1.EventWarning, Reason: v1alpha1.ReasonStateRestored, App: name, UID: app.UID,
+			Phase: loaded.State.Phase, Message: restored(loaded),
+		})
+	}
 	first := controller.Input{Lost: loaded.Lost}
 	if loaded.Order.IsOrder() {
 		first.Order = &loaded.Order
@@ -121,6 +130,18 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		})
 	})
 	return nil
+}
+
+// restored says in one line why the copy before is used, and where what was found instead of it is kept.
+func restored(loaded state.Loaded) string {
+	said := make([]string, 0, len(loaded.Warnings)+1)
+	for _, w := range loaded.Warnings {
+		said = append(said, w.Error())
+	}
+	if len(said) < 2 { // it was gone, and there is nothing else to say
+		said = append([]string{"the state file was gone"}, said...)
+	}
+	return strings.Join(said, "; ")
 }
 
 // wanted is the App of a document as it is supervised.

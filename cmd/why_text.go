@@ -219,6 +219,7 @@ var told = []string{
 	v1alpha1.ReasonAttemptHeld, v1alpha1.ReasonHoldLimit, v1alpha1.ReasonOrderTaken, v1alpha1.ReasonOrderRefused,
 	v1alpha1.ReasonPaused, v1alpha1.ReasonResumed, v1alpha1.ReasonObserving, v1alpha1.ReasonActing, v1alpha1.ReasonWouldRecover,
 	v1alpha1.ReasonHealedWithoutUs, v1alpha1.ReasonStateRejected, v1alpha1.ReasonStateLost,
+	v1alpha1.ReasonStateRestored,
 }
 
 func timeline(events []v1alpha1.Event, now v1alpha1.Instant) string {

@@ -39,6 +39,7 @@ const (
 	ReasonAlertFailed      = "AlertFailed"
 	ReasonStateRejected    = "StateFileRejected"
 	ReasonStateLost        = "StateFileLost"
+	ReasonStateRestored    = "StateFileRestored"
 	ReasonStateNotWritten  = "StateNotPersisted"
 	ReasonStarted          = "SupervisionStarted"
 	ReasonStopped          = "SupervisionStopped"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
@@ -52,6 +55,8 @@ type machine struct {
 	port                  int
 	env                   map[string]string
 	paused                bool
+	cooldown              time.Duration
+	user                  uint32 // whom evenkeel runs as; 0 is whoever runs the test
 	running               *exec.Cmd
 }
 
@@ -67,7 +72,7 @@ func newMachine(t *testing.T, env map[string]string) *machine {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	m := &machine{T: t, bin: bin, dir: dir, state: filepath.Join(dir, "state"), file: filepath.Join(dir, "site.yaml"), env: env,
+	m := &machine{T: t, bin: bin, dir: dir, state: filepath.Join(dir, "state"), file: filepath.Join(dir, "site.yaml"), env: env, cooldown: time.Second,
 		port: l.Addr().(*net.TCPAddr).Port}
 	m.desire()
 	t.Cleanup(m.clear)
@@ -92,14 +97,66 @@ spec:
   interval: 200ms
   confirmInterval: 100ms
   checks: {local: {timeout: 500ms}}
-  recovery: {cooldown: 1s, maxAttempts: 20, startupGrace: 20s, deadline: 20s, stopTimeout: 2s, caches: []}
-`, m.paused, m.dir, m.bin, env.String(), m.port)
+  recovery: {cooldown: %s, maxAttempts: 20, startupGrace: 20s, deadline: 20s, stopTimeout: 2s, caches: []}
+`, m.paused, m.dir, m.bin, env.String(), m.port, m.cooldown)
 	if err := os.WriteFile(m.file+".new", []byte(text), 0o600); err != nil {
 		m.Fatal(err)
+	}
+	if m.user != 0 {
+		if err := os.Chown(m.file+".new", int(m.user), int(m.user)); err != nil {
+			m.Fatal(err)
+		}
 	}
 	if err := os.Rename(m.file+".new", m.file); err != nil {
 		m.Fatal(err)
 	}
+}
+
+// asUser lets evenkeel run as an ordinary user, also where the test is run by root, who may read and write everything.
+func (m *machine) asUser() {
+	m.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	m.user = 65534
+	if err := os.Chmod(filepath.Dir(m.dir), 0o755); err != nil { // #nosec G302 -- that user has to come through
+		m.Fatal(err)
+	}
+	m.own()
+}
+
+// own gives that user all that lies in the machine's folder.
+func (m *machine) own() {
+	m.Helper()
+	if m.user == 0 {
+		return
+	}
+	err := filepath.WalkDir(m.dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(m.user), int(m.user))
+	})
+	if err != nil {
+		m.Fatal(err)
+	}
+}
+
+// ownDisk puts the state folder on a file system of its own, which takes root.
+func (m *machine) ownDisk(size string) {
+	m.Helper()
+	if err := os.MkdirAll(m.state, 0o700); err != nil {
+		m.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", m.state, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700,size="+size); err != nil {
+		m.Fatal(err)
+	}
+	m.Cleanup(func() {
+		m.clear()
+		if err := unix.Unmount(m.state, unix.MNT_DETACH); err != nil {
+			m.Error(err)
+		}
+	})
 }
 
 func (m *machine) arguments() []string { return []string{"run", "-f", m.file, "--state-dir", m.state} }
@@ -118,6 +175,10 @@ func (m *machine) launch(cmd *exec.Cmd) {
 	}
 	defer said.Close()
 	cmd.Stdout, cmd.Stderr = said, said
+	if m.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: m.user, Gid: m.user}}
+		cmd.Env = append(os.Environ(), "HOME="+m.dir)
+	}
 	if err := cmd.Start(); err != nil {
 		m.Fatal(err)
 	}
