@@ -98,7 +98,7 @@ type Warning struct {
 	// Status is True where there is something to warn of, False where there is not, and Unknown where that could not be told:
 	// then what was known stays.
 	Status metav1.ConditionStatus
-	// Message is a sentence; Next says where to look and what to do.
+	// Message is a sentence; Next says where to look and what to do, where Status is True.
 	Message string
 	Next    []string
 }

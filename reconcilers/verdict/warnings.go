@@ -48,7 +48,11 @@ func Warn(c *pass.Case) []pass.Warning {
 	for n := range warnings {
 		w := &warnings[n]
 		message, status := w.stands(v)
-		list = append(list, pass.Warning{Reason: w.Reason, Blame: w.Blame, Status: status, Message: message, Next: expand(w.Next, v)})
+		warning := pass.Warning{Reason: w.Reason, Blame: w.Blame, Status: status, Message: message}
+		if status == metav1.ConditionTrue { // every pass comes here, and hints are dear
+			warning.Next = expand(w.Next, v)
+		}
+		list = append(list, warning)
 	}
 	return list
 }
