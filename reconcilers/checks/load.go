@@ -173,7 +173,7 @@ func (p *Prober) whoWasKilled(l *look, old *load, count int64, f *facts.Host) {
 		// Without the kernel's word: was one of the application's processes there at the last look, and is it not any more?
 		for pid := range old.tree {
 			if _, alive := l.procs.Get(pid); !alive {
-				f.KilledApp = true
+				f.MayBeApp = true
 			}
 		}
 		return

@@ -200,6 +200,32 @@ func TestAKillOfTheKernelIsNamed(t *testing.T) {
 	}
 }
 
+// Whom the kernel has killed cannot be read here: that one of ours has ended meanwhile proves nothing.
+func TestWithoutTheKernelsWordNobodyIsNamed(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		dir := t.TempDir()
+		hostOf(t, dir, 1000, 1000, 100, 50, time.Second, time.Second)
+		p := proberOn(procfs.New(dir))
+		p.KernelLog = filepath.Join(dir, "none")
+		l := &look{app: site("site"), now: moment(time.Minute), life: "100:100"}
+		p.lookAtProcesses(l)
+		l.main, _ = l.procs.Get(100)
+		l.tree = map[int]procfs.Process{100: l.main}
+		p.hostResult(l)
+		write(t, filepath.Join(dir, "vmstat"), "oom_kill 4\n")
+		if ended {
+			if err := os.RemoveAll(filepath.Join(dir, "100")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next := &look{app: l.app, now: moment(62 * time.Second)}
+		p.lookAtProcesses(next)
+		if f := factsOf[facts.Host](t, p.hostResult(next)); f.Killed != 1 || f.KilledApp || f.MayBeApp != ended {
+			t.Errorf("ended %t: %+v", ended, f)
+		}
+	}
+}
+
 func TestEnvironmentNamesWhatARestartWouldChange(t *testing.T) {
 	born := proc{pid: 100, parent: 1, comm: "node", cwd: "/"}
 	for _, tc := range []struct {

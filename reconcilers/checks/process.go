@@ -23,7 +23,7 @@ func processResult(l *look, signs []facts.Sign, cause string) v1alpha1.CheckResu
 	s := &l.snapshot
 	f := facts.Process{
 		Runtime: l.app.Spec.Runtime.Kind(), Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
-		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Signs: signs,
+		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Killed: l.history.Killed(), Signs: signs,
 		FolderMissing: folderMissing(l.app.Spec.Directory), Cause: cause,
 	}
 	manager := l.app.Spec.Runtime.Manager()

@@ -42,6 +42,8 @@ type Process struct {
 	Ordered int `json:"ordered,omitempty"`
 	// Crashes counts the unplanned exits of the last ten minutes, since the last recovery.
 	Crashes int `json:"crashes,omitempty"`
+	// Killed counts those of them that a SIGKILL made an end of, as far as that is known.
+	Killed int `json:"killed,omitempty"`
 	// StopOrdered says that somebody had the application stopped, and it was not we; StopOrderedFor is since how long.
 	StopOrdered    bool          `json:"stopOrdered,omitempty"`
 	StopOrderedFor time.Duration `json:"stopOrderedFor,omitempty"`

@@ -95,9 +95,11 @@ type Host struct {
 	Up     time.Duration `json:"up"`
 	Jumped time.Duration `json:"jumped,omitempty"`
 	// Killed counts what the kernel has killed for want of memory since the look before; Line is what it says of the last one,
-	// where that may be read, and KilledApp says that it was one of the application's processes.
+	// where that may be read, and KilledApp that it was one of the application's processes. Where it may not be read, MayBeApp
+	// says that one of those has ended meanwhile, for whatever reason.
 	Killed    int64  `json:"killed,omitempty"`
 	KilledApp bool   `json:"killedApp,omitempty"`
+	MayBeApp  bool   `json:"mayBeApp,omitempty"`
 	Line      string `json:"line,omitempty"`
 }
 

@@ -308,3 +308,14 @@ func (h *History) Unplanned() int {
 	}
 	return n
 }
+
+// Killed counts those of them that SIGKILL ended.
+func (h *History) Killed() int {
+	n := 0
+	for _, e := range h.Exits {
+		if !e.Cause.Planned() && e.Signal == "SIGKILL" {
+			n++
+		}
+	}
+	return n
+}

@@ -52,9 +52,14 @@ func TestCouldNotAsk(t *testing.T) {
 }
 
 func TestHistoryCountsWhatNobodyAskedFor(t *testing.T) {
-	h := History{Exits: []Exit{{Cause: CauseCrash}, {Cause: CauseOrder}, {Cause: CauseMemory}, {Cause: CauseCrash}}}
+	h := History{Exits: []Exit{
+		{Cause: CauseCrash}, {Cause: CauseOrder, Signal: "SIGKILL"}, {Cause: CauseMemory}, {Cause: CauseCrash, Signal: "SIGKILL"},
+	}}
 	if n := h.Unplanned(); n != 2 {
 		t.Errorf("%d, want 2", n)
+	}
+	if n := h.Killed(); n != 1 {
+		t.Errorf("%d killed, want 1", n)
 	}
 }
 

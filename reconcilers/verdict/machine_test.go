@@ -118,6 +118,11 @@ func TestAKillForWantOfMemoryIsWarnedOf(t *testing.T) {
 		w.host.Killed, w.host.KilledApp, w.host.Line = killed, app, line
 		return w.observation(instant(d))
 	}
+	perhaps := func(killed int) v1alpha1.Observation {
+		w := well()
+		w.host.Killed, w.host.MayBeApp, w.process.Killed = 1, true, killed
+		return w.observation(instant(0))
+	}
 	none := at(time.Minute, 0, false, "")
 	for _, tc := range []struct {
 		name   string
@@ -130,7 +135,8 @@ func TestAKillForWantOfMemoryIsWarnedOf(t *testing.T) {
 		{"two, and the newer one is told", []v1alpha1.Observation{at(0, 1, true, "first"), at(time.Minute, 1, true, "second")}, yes, "second"},
 		{"of another program", []v1alpha1.Observation{at(0, 1, false, "java"), none}, no, ""},
 		{"nothing was killed", []v1alpha1.Observation{at(0, 0, true, "old"), none}, no, ""},
-		{"its words may not be read", []v1alpha1.Observation{at(0, 1, true, ""), none}, yes, "read by root only"},
+		{"its words may not be read, and one has ended", []v1alpha1.Observation{perhaps(0), none}, maybe, "may have been another"},
+		{"its words may not be read, and one was killed", []v1alpha1.Observation{perhaps(1), none}, yes, "probably that one"},
 		{"never looked at", nil, no, ""},
 	} {
 		message, status := warnKilled.stands(&view{c: &pass.Case{Recent: tc.recent}})

@@ -91,23 +91,32 @@ var warnGivenUp = Warning{
 
 var warnKilled = Warning{
 	Reason: "KilledForMemory", Blame: v1alpha1.BlameMemory,
-	Sees: "the kernel has killed a process of the application for want of memory since the look before",
+	Sees: "the kernel has killed a process of the application for want of memory; or, where its words may be read by root only, one was ended by SIGKILL as the kernel killed one",
 	Next: []string{"see it: journalctl -k | grep -i 'killed process'", "see who uses memory: ps -eo pid,user,rss,comm --sort=-rss | head"},
 	stands: func(v *view) (string, metav1.ConditionStatus) {
 		var last *facts.Host
+		killed := 0
 		for n := len(v.c.Recent) - 1; n >= 0 && last == nil; n-- {
-			if h, ok := facts.Of[facts.Host](&v.c.Recent[n], v1alpha1.CheckHost); ok && h.Killed > 0 && h.KilledApp {
+			o := &v.c.Recent[n]
+			if p, ok := facts.Of[facts.Process](o, v1alpha1.CheckProcess); ok {
+				killed = max(killed, p.Killed)
+			}
+			if h, ok := facts.Of[facts.Host](o, v1alpha1.CheckHost); ok && h.Killed > 0 && (h.KilledApp || h.MayBeApp) {
 				last = &h
 			}
 		}
+		const rootOnly = "the kernel's own words of that may be read by root only"
 		switch {
 		case last == nil:
 			return "", metav1.ConditionFalse
-		case last.Line != "":
+		case last.KilledApp:
 			return "a process of the application was killed for want of memory: " + last.Line, metav1.ConditionTrue
+		case killed > 0:
+			return "a process of the application was killed (SIGKILL) as the kernel killed one for want of memory, so probably that one; " + rootOnly,
+				metav1.ConditionTrue
 		}
-		return "a process of the application ended as the kernel killed something for want of memory; its own words may be read by root only",
-			metav1.ConditionTrue
+		return "a process of the application ended as the kernel killed one for want of memory, which may have been another; " + rootOnly,
+			metav1.ConditionUnknown
 	},
 }
 
