@@ -43,7 +43,11 @@ type Record struct{ Event v1alpha1.Event }
 // Tell asks for an alert.
 type Tell struct{ Alert v1alpha1.Alert }
 
+// Refuse asks that the order that this step was given be kept as one that cannot be obeyed; Why says why not.
+type Refuse struct{ Why string }
+
 func (Observe) command() {}
 func (Act) command()     {}
 func (Record) command()  {}
 func (Tell) command()    {}
+func (Refuse) command()  {}

@@ -173,6 +173,8 @@ func (s *Store) loadOrder(l *Loaded, seen *sight) {
 	if rejected != nil {
 		s.keepRejected(rejected, seen.data)
 		l.Rejected = rejected
+	} else {
+		s.noteOrdered(order, seen.data)
 	}
 	l.Order = order
 	l.Order.Rewrite = rejected != nil || order.IsOrder()

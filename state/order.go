@@ -47,7 +47,29 @@ func (s *Store) TakeOrder() (Order, error) {
 		s.keepRejected(rejected, seen.data)
 		return order, rejected
 	}
+	s.noteOrdered(order, seen.data)
 	return order, nil
+}
+
+func (s *Store) noteOrdered(order Order, data []byte) {
+	if order.IsOrder() {
+		s.ordered = data
+	}
+}
+
+// Refuse keeps the file with the last order that TakeOrder or Load gave as `<app>.rejected.yaml`: it was understood, and cannot
+// be obeyed now, for the reason given. The error tells that, and where the file is kept; it is for the operator. It is nil where
+// there is no such order, or it was refused before.
+func (s *Store) Refuse(why string) *RejectedError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ordered == nil {
+		return nil
+	}
+	e := &RejectedError{App: s.app, Problem: why}
+	s.keepRejected(e, s.ordered)
+	s.ordered = nil
+	return e
 }
 
 // sight is what is where the state file should be.

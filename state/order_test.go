@@ -328,3 +328,26 @@ func open2(t *testing.T, dir string, o Options) *Store {
 	}
 	return s
 }
+
+func TestAnOrderThatCannotBeObeyedIsKeptOnce(t *testing.T) {
+	for _, down := range []bool{false, true} { // evenkeel did not run when it was saved
+		fs, s := failedStore(t, nil)
+		edited := strings.Replace(fs.content(current), "\nphase: Failed", "\nphase: Recovering", 1)
+		fs.save(current, edited)
+		if down {
+			s = open(t, fs, nil)
+			if l := s.Load(); !l.Order.IsOrder() {
+				t.Fatal("no order")
+			}
+		} else if order, err := s.TakeOrder(); err != nil || !order.IsOrder() {
+			t.Fatalf("%+v, %v", order, err)
+		}
+		e := s.Refuse("not now")
+		if e == nil || e.Kept != rejected || !strings.Contains(e.Error(), "not now") || fs.content(rejected) != edited {
+			t.Errorf("down %t: %v, kept %q", down, e, fs.content(rejected))
+		}
+		if e := s.Refuse("not now"); e != nil {
+			t.Errorf("down %t: it is refused twice: %v", down, e)
+		}
+	}
+}

@@ -56,6 +56,8 @@ type Store struct {
 	tried sum
 	// taken is the file that TakeOrder or Load has last dealt with, and that the next write may replace.
 	taken *save
+	// ordered is the file in which the last order stood that was given out; nil where there was none, or it was refused.
+	ordered []byte
 	// incomplete says that the last write failed on its way: the next one writes even if nothing has changed.
 	incomplete bool
 	encoder    encoder

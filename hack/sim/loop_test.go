@@ -150,6 +150,12 @@ func (r *rig) TakeOrder() (state.Order, error) {
 	return r.store.TakeOrder()
 }
 
+func (r *rig) Refuse(why string) *state.RejectedError {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.store.Refuse(why)
+}
+
 // Pass, Event and Alert are the sink's.
 func (r *rig) Pass(*v1alpha1.App, *v1alpha1.Observation) {}
 func (r *rig) Event(e v1alpha1.Event)                    { r.mu.Lock(); r.events = append(r.events, e); r.mu.Unlock() }

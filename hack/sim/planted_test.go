@@ -27,7 +27,7 @@ var plants = []plant{
 	{"attempts are not spent", "controller/incident.go", "\ti.Spent++\n", ""},
 	{"one attempt too many", "controller/decide.go", "c.Record.Incident.Spent >= c.App", "c.Record.Incident.Spent > c.App"},
 	{"a pause does not hold a recovery", "controller/decide.go", "case Paused(c.App, c.Now):", "case false:"},
-	{"an order to stand down in a recovery is forgotten", "controller/recovery.go", "\t\ts.r.Demand = nil\n\t\ts.r.StoodDown = true\n", "\t\ts.r.Demand = nil\n"},
+	{"an order to stand down in a recovery is forgotten", "controller/orders.go", "\t\ts.r.Demand = nil\n\t\ts.r.StoodDown = true\n", "\t\ts.r.Demand = nil\n"},
 	{"health leads out of an operator's stand-down", "controller/decide.go", "if holds && !r.StoodDown && rec.LeaveFailed", "if holds && rec.LeaveFailed"},
 	{"a step that was interrupted is not begun again", "controller/recovery.go",
 		"\t\trec.Pending = append([]string{result.Step}, rec.Pending...) // it is begun again\n", ""},
