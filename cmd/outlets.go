@@ -63,10 +63,16 @@ func newOutlets(g *globals, dir string, flags runFlags) (*outlets, error) {
 		host = "unknown host"
 	}
 	o.watchdog = newWatchdog(o.log(), g.clock)
-	o.alerts = alert.New(alert.Options{
-		Report: o.report, Log: o.log(), Host: host,
+	options := alert.Options{
+		Report: o.report, Log: o.log(), Host: host, Courier: g.courier(),
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- jitter needs no secrecy
-	})
+	}
+	if box, err := state.OpenOutbox(dir); err != nil {
+		o.log().WithError(err).Warn("alerts that cannot be delivered at once would be forgotten at a restart")
+	} else {
+		options.Outbox = box
+	}
+	o.alerts = alert.New(options)
 	o.joint = newJoint(g.clock, o.alerts.Joined)
 	o.writing.Go(o.writePasses)
 	return o, nil
@@ -145,6 +151,7 @@ func (s *appSink) Pass(app *v1alpha1.App, o *v1alpha1.Observation) {
 	}
 	s.recent = append(slices.Clone(s.recent[max(len(s.recent)-pass.Recent+2, 0):]), *o)
 	s.watchdog.passed(app)
+	s.alerts.Pass(app, o)
 }
 
 // Event is called with everything that belongs into the journal. It is written at once, so that what is journalled

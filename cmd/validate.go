@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/evenkeel/evenkeel/api/alert"
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/checks"
 	"github.com/evenkeel/evenkeel/reconcilers/keeper"
@@ -103,6 +104,11 @@ func notes(app *v1alpha1.App, now v1alpha1.Instant, stat func(string) (fs.FileIn
 		list = append(list, "nobody would be told: spec.alerts is empty")
 	}
 	for n, a := range spec.Alerts {
+		if a.Shoutrrr != "" {
+			if err := alert.CheckShoutrrr(a.Shoutrrr); err != nil {
+				list = append(list, fmt.Sprintf("spec.alerts[%d].shoutrrr: nobody would be told this way: %s", n, err))
+			}
+		}
 		if len(a.Exec) == 0 {
 			continue
 		}
@@ -164,6 +170,8 @@ func settingsText(app *v1alpha1.App, file string, notes []string, s style) strin
 		switch {
 		case a.Webhook != "":
 			add("alert", "webhook %s", masked(a.Webhook))
+		case a.Shoutrrr != "":
+			add("alert", "shoutrrr %s", alert.MaskShoutrrr(a.Shoutrrr))
 		default:
 			add("alert", "exec %s", strings.Join(a.Exec, " "))
 		}

@@ -116,7 +116,7 @@ func (l *Loop) describeAlerts() {
 	}
 	if len(l.app.Spec.Alerts) == 0 {
 		alerts.Status, alerts.Reason = metav1.ConditionFalse, "NoneConfigured"
-		alerts.Message = "nobody would be told; add spec.alerts, for example an exec or a webhook"
+		alerts.Message = "nobody would be told; add spec.alerts, for example an exec, a webhook or a shoutrrr address"
 	}
 	SetCondition(&l.status, alerts, l.Clock())
 }

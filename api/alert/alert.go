@@ -1,8 +1,9 @@
 // Package alert tells somebody: it delivers alerts to the programs and webhooks that an App names under spec.alerts.
 //
 // Nobody waits for it. Each channel of each App has a bounded queue and, while there is something in it, a worker of its
-// own, so that a receiver that hangs delays neither the engine nor another receiver. What became of an alert is reported
-// as an event.
+// own, so that a receiver that hangs delays neither the engine nor another receiver. What waits is kept on disk too, until
+// its receiver has acknowledged it, and is taken up again by the next run of evenkeel. What became of an alert is reported as
+// an event.
 package alert
 
 import (
@@ -21,18 +22,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
-	"github.com/evenkeel/evenkeel/controller/pace"
 )
 
 const (
 	// queueSize is how many alerts wait for one channel at most; beyond it the oldest is dropped.
 	queueSize = 64
-	// tries is how often a delivery is tried. With the pauses below that takes about a minute, and the timeouts.
+	// tries is how often a delivery is tried that is not kept on disk, and after how many that of one that is kept is told.
+	// With the pauses below that takes about a minute, and the timeouts.
 	tries      = 5
 	firstPause = 4 * time.Second
 	mostPause  = 32 * time.Second
 	pauseGrows = 2
 	jitter     = 0.2
+	// longestPause is the most between two tries of one that is kept, and keptFor is for how long it is tried.
+	longestPause = 5 * time.Minute
+	keptFor      = 24 * time.Hour
 	// lastMoment is how long a delivery that is broken off may take to end.
 	lastMoment = 3 * time.Second
 	// patience is the longest wait that a receiver may ask for with Retry-After.
@@ -51,6 +55,11 @@ type Options struct {
 	// Random spreads the pauses between two tries. Without it there is no spreading. It is used under a lock of ours only,
 	// and must not be used by anybody else at the same time.
 	Random *rand.Rand
+	// Outbox keeps what waits for its receiver. Without one, what is not taken within about a minute is given up.
+	Outbox Outbox
+	// Courier is the program, with its arguments, that carries alerts by shoutrrr: it calls Carry with its standard input. It is
+	// a process of its own because those libraries cannot be broken off. Without one there is no way by shoutrrr.
+	Courier []string
 }
 
 // Dispatcher delivers alerts. It is a controller.Sink, for which passes and events are no matter.
@@ -69,6 +78,7 @@ type Dispatcher struct {
 	closed   bool
 	channels map[string]*channel
 	dropped  uint64
+	found    map[string][]string // by App: the letters that an earlier run has left
 }
 
 // sender carries one alert to one receiver, once.
@@ -85,22 +95,23 @@ type channel struct {
 	sender  sender
 	random  *rand.Rand
 	queue   []*delivery
-	dropped int // since the worker last said so
+	dropped int      // since the worker last said so
+	gone    []string // letters of what was taken out of the queue
 }
 
 // delivery is one alert on its way to one receiver.
 type delivery struct {
-	alert   v1alpha1.Alert
+	letter
 	body    []byte
-	of      []subject
 	timeout time.Duration
+	file    string // its name in the outbox; empty where it is not kept
 }
 
 // subject is an App that an alert is about.
 type subject struct {
-	app      string
-	uid      types.UID
-	incident int64
+	App      string    `json:"app"`
+	UID      types.UID `json:"uid,omitempty"`
+	Incident int64     `json:"incident,omitempty"`
 }
 
 // New makes a Dispatcher. Close it.
@@ -110,16 +121,20 @@ func New(options Options) *Dispatcher {
 	}
 	d.ctx, d.end = context.WithCancel(context.Background())
 	d.newSender = func(spec v1alpha1.AlertSpec) sender {
-		if len(spec.Exec) > 0 {
+		switch {
+		case len(spec.Exec) > 0:
 			return program{args: spec.Exec}
+		case spec.Shoutrrr != "":
+			return courier{args: options.Courier, address: spec.Shoutrrr}
 		}
 		return webhook{url: spec.Webhook, client: d.client}
 	}
+	d.find()
 	return d
 }
 
-// Pass does nothing.
-func (d *Dispatcher) Pass(*v1alpha1.App, *v1alpha1.Observation) {}
+// Pass takes up what an earlier run of evenkeel has left for the App's receivers.
+func (d *Dispatcher) Pass(app *v1alpha1.App, _ *v1alpha1.Observation) { d.claim(app) }
 
 // Event does nothing.
 func (d *Dispatcher) Event(v1alpha1.Event) {}
@@ -131,17 +146,18 @@ func (d *Dispatcher) Alert(app *v1alpha1.App, alert v1alpha1.Alert) { d.Joined([
 // Joined queues alerts of several Apps about one fault that they share, as one alert to each channel. A channel is told of
 // those Apps that name it, and of no others.
 func (d *Dispatcher) Joined(items []Item) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return
-	}
 	seen := map[string]bool{}
 	for n, first := range items {
 		for _, spec := range first.App.Spec.Alerts {
 			if key := keyOf("", spec); !seen[key] {
 				seen[key] = true
-				d.enqueue(keyOf(first.App.Name, spec), spec, d.delivery(spec, items[n:]))
+				what := d.delivery(spec, items[n:])
+				d.keep(what)
+				d.mu.Lock()
+				if !d.closed {
+					d.enqueue(first.App.Name, spec, what)
+				}
+				d.mu.Unlock()
 			}
 		}
 	}
@@ -158,15 +174,11 @@ func (d *Dispatcher) delivery(spec v1alpha1.AlertSpec, items []Item) *delivery {
 		alert.Host = d.options.Host
 	}
 	alert.Evidence, alert.Next = slices.Clone(alert.Evidence), slices.Clone(alert.Next)
-	timeout := spec.Timeout.Duration
-	if timeout <= 0 {
-		timeout = v1alpha1.DefaultTimeout
-	}
-	what := &delivery{alert: alert, body: encode(&alert), timeout: timeout}
+	l := letter{ID: rand16(), Time: time.Now(), App: items[0].App.Name, Channel: fingerprint(spec), Alert: alert}
 	for _, i := range theirs {
-		what.of = append(what.of, subject{i.App.Name, i.App.UID, i.Alert.Incident})
+		l.Of = append(l.Of, subject{i.App.Name, i.App.UID, i.Alert.Incident})
 	}
-	return what
+	return l.delivery(spec)
 }
 
 // Dropped is how many alerts were dropped because a queue was full.
@@ -177,8 +189,8 @@ func (d *Dispatcher) Dropped() uint64 {
 }
 
 // Close takes no further alerts. What is queued is tried once more each, without pauses, until the context ends; then what
-// is under way is broken off, and what was not delivered is reported as failed. When it has returned, Report is called no
-// more.
+// is under way is broken off. What was not delivered stays in the outbox; without one it is reported as failed. When it has
+// returned, Report is called no more.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.mu.Lock()
 	already := d.closed
@@ -209,145 +221,15 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 	}
 }
 
-// enqueue puts a delivery into its channel, and starts the channel's worker if it has none. d.mu is held.
-func (d *Dispatcher) enqueue(key string, spec v1alpha1.AlertSpec, what *delivery) {
-	c := d.channels[key]
-	if c == nil {
-		c = &channel{key: key, sender: d.newSender(*spec.DeepCopy())}
-		if d.options.Random != nil {
-			c.random = rand.New(rand.NewPCG(d.options.Random.Uint64(), d.options.Random.Uint64()))
-		}
-		d.channels[key] = c
-		d.workers.Go(func() { d.work(c) })
-	}
-	if len(c.queue) == queueSize {
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
-		c.dropped++
-		d.dropped++
-	}
-	c.queue = append(c.queue, what)
-}
-
-// work delivers what is in a channel's queue, and ends when it is empty.
-func (d *Dispatcher) work(c *channel) {
-	for {
-		d.mu.Lock()
-		dropped := c.dropped
-		c.dropped = 0
-		if len(c.queue) == 0 {
-			delete(d.channels, c.key)
-			d.mu.Unlock()
-			return
-		}
-		next := c.queue[0]
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
-		d.mu.Unlock()
-		if dropped > 0 {
-			d.sayDropped(c, next, dropped)
-		}
-		d.deliver(c, next)
-	}
-}
-
-// sayDropped tells that alerts were dropped. The worker says it, not the caller, who must not wait for a log either.
-func (d *Dispatcher) sayDropped(c *channel, next *delivery, dropped int) {
-	d.options.Log.WithFields(logrus.Fields{
-		"app": next.alert.App, "channel": c.sender.name(), "dropped": dropped,
-	}).Warn("alerts dropped")
-	d.report(next, v1alpha1.EventWarning, v1alpha1.ReasonAlertFailed, 0, fmt.Sprintf(
-		"%d alerts were dropped, the oldest first: %s did not take them, and %d were waiting", dropped, c.sender.name(), queueSize))
-}
-
-// deliver tries until the receiver has acknowledged, or the tries are used up.
-func (d *Dispatcher) deliver(c *channel, what *delivery) {
-	pauses := pace.New(firstPause, mostPause, pauseGrows, pace.WithJitter(jitter, c.random))
-	began := time.Now()
-	var err error
-	try := 0
-	for try < tries {
-		if d.ctx.Err() != nil {
-			break
-		}
-		last := d.isClosing()
-		try++
-		if err = d.attempt(c, what); err == nil {
-			d.report(what, v1alpha1.EventNormal, v1alpha1.ReasonAlertSent, time.Since(began),
-				fmt.Sprintf("alert %s was taken by %s%s", what.alert.Kind, c.sender.name(), atTry(try)))
-			return
-		}
-		f, _ := errors.AsType[*failure](err)
-		if f == nil {
-			f = &failure{}
-		}
-		if last || try == tries || f.permanent {
-			break
-		}
-		d.pause(max(pauses.Next(), f.retryAfter))
-	}
-	why := "evenkeel was ended before it was tried"
-	if err != nil {
-		why = err.Error()
-	}
-	d.report(what, v1alpha1.EventWarning, v1alpha1.ReasonAlertFailed, time.Since(began),
-		fmt.Sprintf("alert %s was not taken by %s%s: %s", what.alert.Kind, c.sender.name(), atTry(try), why))
-}
-
-// attempt tries once, within the channel's timeout. A panic in it is a failure like any other.
-func (d *Dispatcher) attempt(c *channel, what *delivery) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(d.ctx, what.timeout)
-	defer cancel()
-	err = c.sender.send(ctx, what)
-	switch {
-	case err == nil || ctx.Err() == nil:
-		return err
-	case d.ctx.Err() != nil:
-		return errors.New("evenkeel was ended while it was under way")
-	}
-	return fmt.Errorf("no answer within %s: %w", what.timeout, err)
-}
-
-// pause waits between two tries; Close ends every pause.
-func (d *Dispatcher) pause(how time.Duration) {
-	timer := time.NewTimer(how)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-d.closing:
-	}
-}
-
-func (d *Dispatcher) isClosing() bool {
-	select {
-	case <-d.closing:
-		return true
-	default:
-		return false
-	}
-}
-
 func (d *Dispatcher) report(what *delivery, kind, reason string, took time.Duration, message string) {
-	for _, of := range what.of {
+	for _, of := range what.Of {
 		d.options.Report(v1alpha1.Event{
-			Time: metav1.NowMicro(), Type: kind, Reason: reason, Message: message, App: of.app, UID: of.uid,
-			Incident: of.incident, Phase: what.alert.Phase, Blame: what.alert.Blame, Took: metav1.Duration{Duration: took},
+			Time: metav1.NowMicro(), Type: kind, Reason: reason, Message: message, App: of.App, UID: of.UID,
+			Incident: of.Incident, Phase: what.Alert.Phase, Blame: what.Alert.Blame, Took: metav1.Duration{Duration: took},
 		})
 	}
 }
 
 func keyOf(app string, spec v1alpha1.AlertSpec) string {
-	return strings.Join(append([]string{app, spec.Webhook}, spec.Exec...), "\x00")
-}
-
-func atTry(try int) string {
-	if try < 2 {
-		return ""
-	}
-	return fmt.Sprintf(" at the %s try", [...]string{"", "first", "second", "third", "fourth", "fifth"}[try])
+	return strings.Join(append([]string{app, spec.Webhook, spec.Shoutrrr}, spec.Exec...), "\x00")
 }

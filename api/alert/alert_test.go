@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,12 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(courierMark) != "" { // this program is the courier of a test
+		os.Exit(Carry(context.Background(), os.Stdin, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // reports collects what a Dispatcher reports.
 type reports struct {
@@ -69,6 +75,13 @@ func dispatcher(t *testing.T, r *reports) *Dispatcher {
 	return d
 }
 
+// took is how many alerts a fake has taken.
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.took)
+}
+
 func app(alerts ...v1alpha1.AlertSpec) *v1alpha1.App {
 	a := v1alpha1.NewApp()
 	a.Name, a.UID, a.Spec.Alerts = "bbyatch", "uid-1", alerts
@@ -103,7 +116,7 @@ func (f *fake) send(ctx context.Context, d *delivery) error {
 	err := f.answer(ctx, try, d)
 	if err == nil {
 		f.mu.Lock()
-		f.took = append(f.took, d.alert.Message)
+		f.took = append(f.took, d.Alert.Message)
 		f.mu.Unlock()
 	}
 	return err
@@ -238,7 +251,7 @@ func TestTheSameReceiverOfTwoAppsHasTwoQueues(t *testing.T) {
 		r := newReports()
 		d := dispatcher(t, r)
 		f := &fake{answer: func(ctx context.Context, try int, d *delivery) error {
-			if d.of[0].app == "bbyatch" {
+			if d.Of[0].App == "bbyatch" {
 				return hang(ctx, try, d)
 			}
 			return nil

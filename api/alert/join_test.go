@@ -144,7 +144,7 @@ type noting struct {
 func (n noting) send(_ context.Context, what *delivery) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sent[n.url] = append(n.sent[n.url], what.alert)
+	n.sent[n.url] = append(n.sent[n.url], what.Alert)
 	return nil
 }
 

@@ -31,11 +31,16 @@ type program struct{ args []string }
 func (p program) name() string { return "program " + p.args[0] }
 
 func (p program) send(ctx context.Context, d *delivery) error {
+	return p.run(ctx, d.body, environment(d))
+}
+
+// run runs the program. What it writes is quoted where it fails.
+func (p program) run(ctx context.Context, input []byte, env []string) error {
 	output := &tail{limit: maxOutput}
 	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
-	cmd.Stdin = bytes.NewReader(d.body)
+	cmd.Stdin = bytes.NewReader(input)
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.Env = environment(d)
+	cmd.Env = env
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = lingering
@@ -57,12 +62,8 @@ func (p program) send(ctx context.Context, d *delivery) error {
 
 // environment is all that a program gets to know beside the alert on its standard input.
 func environment(d *delivery) []string {
-	a := &d.alert
-	env := []string{
-		"PATH=" + orElse(os.Getenv("PATH"), usualPath),
-		"HOME=" + orElse(os.Getenv("HOME"), "/"),
-		"LANG=" + orElse(os.Getenv("LANG"), "C.UTF-8"),
-	}
+	a := &d.Alert
+	env := plainEnvironment()
 	for _, v := range [...]struct{ name, value string }{
 		{"APP", a.App},
 		{"APPS", strings.Join(orAlone(a.Apps, a.App), " ")},
@@ -73,10 +74,21 @@ func environment(d *delivery) []string {
 		{"REASON", a.Reason},
 		{"MESSAGE", a.Message},
 		{"INCIDENT", strconv.FormatInt(a.Incident, 10)},
+		{"ID", d.ID},
+		{"THREAD", d.thread()},
+		{"SUBJECT", Subject(a)},
 	} {
 		env = append(env, "EVENKEEL_"+v.name+"="+shorten(strings.ReplaceAll(v.value, "\x00", ""), maxVariable))
 	}
 	return env
+}
+
+func plainEnvironment() []string {
+	return []string{
+		"PATH=" + orElse(os.Getenv("PATH"), usualPath),
+		"HOME=" + orElse(os.Getenv("HOME"), "/"),
+		"LANG=" + orElse(os.Getenv("LANG"), "C.UTF-8"),
+	}
 }
 
 // group kills a program's process group, but only while its leader has not been reaped: until then nobody else can have

@@ -26,7 +26,7 @@ func script(t *testing.T, text string) string {
 func run(ctx context.Context, args ...string) error {
 	a := failed()
 	a.Message = "a message with $(touch /tmp/never), `quotes`\x00 and\nlines"
-	return program{args: args}.send(ctx, &delivery{alert: a, body: encode(&a)})
+	return program{args: args}.send(ctx, (&letter{Alert: a}).delivery(v1alpha1.AlertSpec{}))
 }
 
 func TestAProgramGetsTheAlertOnStandardInputAndInVariables(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,9 @@ func (w webhook) send(ctx context.Context, d *delivery) error {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "evenkeel")
+	if d.ID != "" {
+		request.Header.Set("Idempotency-Key", d.ID)
+	}
 	response, err := w.client.Do(request)
 	if err != nil {
 		var outer *url.Error // it quotes the address
@@ -99,13 +103,16 @@ func retryAfter(response *http.Response) time.Duration {
 
 // clean takes everything secret of the address out of a text.
 func (w webhook) clean(text string) string {
-	masked := mask(w.url)
-	text = strings.ReplaceAll(text, w.url, masked)
-	u, err := url.Parse(w.url)
+	return withoutSecrets(strings.ReplaceAll(text, w.url, mask(w.url)), w.url)
+}
+
+// withoutSecrets takes out of a text whatever stands in an address besides its host; more is the caller's.
+func withoutSecrets(text, address string, more ...string) string {
+	u, err := url.Parse(address)
 	if err != nil {
 		return text
 	}
-	secrets := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.Fragment}
+	secrets := append([]string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.Fragment}, more...)
 	if password, ok := u.User.Password(); ok {
 		secrets = append(secrets, password)
 	}
@@ -113,9 +120,12 @@ func (w webhook) clean(text string) string {
 		secrets = append(secrets, values...)
 	}
 	secrets = append(secrets, strings.Split(u.Path, "/")...)
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // what holds another goes first
 	for _, secret := range secrets {
-		if len(secret) > 5 { // what is shorter is no secret, and stands in words
-			text = strings.ReplaceAll(text, secret, "…")
+		for _, s := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if len(s) > 5 { // what is shorter is no secret, and stands in words
+				text = strings.ReplaceAll(text, s, "…")
+			}
 		}
 	}
 	return text

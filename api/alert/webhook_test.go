@@ -28,7 +28,7 @@ func serve(t *testing.T, handle http.HandlerFunc) *httptest.Server {
 func post(t *testing.T, address string) error {
 	t.Helper()
 	a := failed()
-	return webhook{url: address, client: newClient()}.send(t.Context(), &delivery{alert: a, body: encode(&a)})
+	return webhook{url: address, client: newClient()}.send(t.Context(), (&letter{Alert: a}).delivery(v1alpha1.AlertSpec{}))
 }
 
 func TestAWebhookGetsTheWholeAlertAndATextToShow(t *testing.T) {

@@ -442,9 +442,9 @@ type RecoverySpec struct {
 	Caches []string `json:"caches,omitzero"`
 }
 
-// AlertSpec is one way of telling somebody; exactly one of exec and webhook is set.
+// AlertSpec is one way of telling somebody; exactly one of exec, webhook and shoutrrr is set.
 //
-// +kubebuilder:validation:ExactlyOneOf=exec;webhook
+// +kubebuilder:validation:ExactlyOneOf=exec;webhook;shoutrrr
 type AlertSpec struct {
 	// Exec is a program with its arguments; it gets the alert as JSON on standard input and in EVENKEEL_ variables.
 	// +listType=atomic
@@ -452,6 +452,11 @@ type AlertSpec struct {
 	// Webhook is an http or https address that gets the alert as JSON by POST.
 	// +kubebuilder:validation:Pattern=`^https?://[^/]`
 	Webhook string `json:"webhook,omitempty" evenkeel:"secret"`
+	// Shoutrrr is the address of a chat program, a push service or a mailbox, as shoutrrr writes them:
+	// telegram://TOKEN@telegram?chats=@ops, discord://TOKEN@ID, ntfy://ntfy.sh/TOPIC,
+	// smtp://USER:PASSWORD@HOST:587/?from=me@example.com&to=you@example.com.
+	// +kubebuilder:validation:Pattern=`^[a-z]+(\+[a-z]+)?://.`
+	Shoutrrr string `json:"shoutrrr,omitempty" evenkeel:"secret"`
 	// Timeout of one delivery. Default 10s.
 	// +kubebuilder:default="10s"
 	// +kubebuilder:validation:Type=string

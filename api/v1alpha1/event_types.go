@@ -101,6 +101,8 @@ const (
 	AlertWarning AlertKind = "Warning"
 	// AlertWarningOver: what was warned of is over.
 	AlertWarningOver AlertKind = "WarningOver"
+	// AlertTest: somebody has asked whether alerts arrive (evenkeel alert test).
+	AlertTest AlertKind = "Test"
 )
 
 // Alert is what the sinks are given.

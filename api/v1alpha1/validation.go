@@ -229,18 +229,53 @@ func validateAlerts(alerts []AlertSpec, at *field.Path) (errs field.ErrorList) {
 	for i := range alerts {
 		alert, at := &alerts[i], at.Index(i)
 		switch {
-		case len(alert.Exec) > 0 && alert.Webhook != "":
-			errs = append(errs, field.Invalid(at, "exec and webhook", "want one of them; make the other an entry of its own"))
+		case several(len(alert.Exec) > 0, alert.Webhook != "", alert.Shoutrrr != ""):
+			errs = append(errs, field.Invalid(at, "more than one of exec, webhook and shoutrrr", "want one of them; make the other an entry of its own"))
 		case len(alert.Exec) > 0:
 			errs = append(errs, validateProgram(alert.Exec, "tell-me", at.Child("exec"))...)
 		case alert.Webhook != "":
 			errs = append(errs, validateURL(alert.Webhook, "https://hooks.example.com/evenkeel", at.Child("webhook"))...)
+		case alert.Shoutrrr != "":
+			errs = append(errs, validateShoutrrr(alert.Shoutrrr, at.Child("shoutrrr"))...)
 		default:
-			errs = append(errs, field.Required(at, "want either exec: [program, arguments] or webhook: an address"))
+			errs = append(errs, field.Required(at, "want exec: [program, arguments], webhook: an address, or shoutrrr: an address"))
 		}
 		errs = append(errs, between(alert.Timeout, minTimeout, maxTimeout, at.Child("timeout"))...)
 	}
 	return errs
+}
+
+// several tells whether more than one is true.
+func several(list ...bool) bool {
+	n := 0
+	for _, is := range list {
+		if is {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// ShoutrrrServices are the services that an address by shoutrrr may name.
+var ShoutrrrServices = []string{
+	"bark", "discord", "generic", "googlechat", "gotify", "hangouts", "ifttt", "join", "lark", "matrix", "mattermost", "notifiarr",
+	"ntfy", "opsgenie", "pagerduty", "pushbullet", "pushover", "rocketchat", "signal", "slack", "smtp", "teams", "telegram", "wecom",
+	"zulip",
+}
+
+func validateShoutrrr(address string, at *field.Path) field.ErrorList {
+	scheme, rest, _ := strings.Cut(address, "://")
+	service, _, _ := strings.Cut(scheme, "+")
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != scheme || rest == "" || strings.ContainsFunc(address, isSpace):
+		return field.ErrorList{field.Invalid(at, address, "want a whole address such as ntfy://ntfy.sh/TOPIC; what is special in a password is written with % (%40 for @)")}
+	case service == "http" || service == "https":
+		return field.ErrorList{field.Invalid(at, address, "want the address of one of shoutrrr's services; for an http or https address take webhook:")}
+	case !slices.Contains(ShoutrrrServices, service):
+		return field.ErrorList{field.Invalid(at, address, "want one of shoutrrr's services: "+strings.Join(ShoutrrrServices, ", "))}
+	}
+	return nil
 }
 
 func validateURL(address, example string, at *field.Path) field.ErrorList {
