@@ -52,10 +52,10 @@ func (d *drafter) habits() {
 	var said []string
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	if p.Rows > 1 {
-		say("PM2 lists %d rows of this name. evenkeel looks after them as one; several instances are not yet supported fully.", p.Rows)
+		say("PM2 lists %d rows of this name. evenkeel looks after them as one: it is well while one of them serves, and a recovery restarts them all.", p.Rows)
 	}
 	if p.Cluster {
-		say("It runs in cluster mode, where PM2's daemon itself listens. That is not yet supported: what evenkeel says of the port is then about the daemon. Fork mode is.")
+		say("It runs in cluster mode, where PM2's daemon itself listens for the workers. evenkeel leaves that daemon alone; a recovery replaces every worker.")
 	}
 	if !p.Autorestart {
 		say("autorestart is off: PM2 does not bring it back after a crash, so that every crash is evenkeel's to mend, with a cooldown between. On is better.")
