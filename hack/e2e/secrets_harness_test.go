@@ -9,7 +9,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
 // secrets are the values of the site's .env that nobody may ever see, by their name: each is random, so that wherever it
@@ -75,12 +79,46 @@ func (w *world) keptSecrets() {
 		search("an alert to the webhook", string(text))
 	}
 	for _, s := range w.runs {
-		if !s.running() {
-			continue
-		}
-		for _, args := range [][]string{{"status"}, {"status", "-o", "yaml"}, {"why"}, {"events"}, {"events", "-o", "json"}, {"check", "-f", s.File}} {
-			out, errs, _ := s.cli(args...)
-			search("evenkeel "+strings.Join(args, " "), out+errs)
+		for _, args := range s.tellers() {
+			out, errs, code := s.cli(args...)
+			command := "evenkeel " + strings.Join(args, " ")
+			if code == 2 && args[0] != "check" { // whose file a test may have broken
+				w.Errorf("%s is refused, so that nothing was searched: %s", command, errs)
+			}
+			search(command, out+errs)
 		}
 	}
+}
+
+// tellers are the commands that tell of what evenkeel knows, as far as they say something now.
+func (s *supervisor) tellers() [][]string {
+	s.Helper()
+	var list [][]string
+	if s.running() {
+		list = append(list, []string{"status"}, []string{"status", "-o", "yaml"}, []string{"check", "-f", s.File})
+	}
+	if s.state().Name == "" { // it has never come so far
+		return list
+	}
+	list = append(list, []string{"why", s.App}, []string{"why", s.App, "-o", "json"}, []string{"events"}, []string{"events", "-o", "json"},
+		[]string{"incidents"}, []string{"incidents", "-o", "json"})
+	if newest := s.newestIncident(); newest > 0 {
+		show := []string{"incidents", "show", strconv.FormatInt(newest, 10), s.App}
+		list = append(list, show, append(slices.Clone(show), "-o", "json"))
+	}
+	return list
+}
+
+// newestIncident is the number of the App's newest incident; 0 where there was none.
+func (s *supervisor) newestIncident() (newest int64) {
+	s.Helper()
+	out, errs, _ := s.cli("incidents", s.App, "-o", "json")
+	var list v1alpha1.IncidentReportList
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		s.Errorf("evenkeel incidents -o json: %v\n%s%s", err, out, errs)
+	}
+	for n := range list.Items {
+		newest = max(newest, list.Items[n].Status.Number)
+	}
+	return newest
 }
