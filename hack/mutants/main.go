@@ -13,16 +13,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -72,11 +75,13 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "evenkeel-mutants-")
+	dir, err := scratch()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	files, err := targets(root)
 	if err != nil {
 		return err
@@ -94,18 +99,37 @@ func run(args []string) error {
 		return nil
 	}
 	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !strings.HasPrefix(m.file, *only) })
-	killers, err := build(root, dir, overlay, files, *cpu, *units)
+	killers, err := build(ctx, root, dir, overlay, files, *cpu, *units)
 	if err != nil {
 		return err
 	}
 	for _, k := range killers { // with no mutant active nothing is noticed
-		if out, ok := k.notices(0); ok {
+		if out, ok := k.notices(ctx, 0); ok && ctx.Err() == nil {
 			return fmt.Errorf("%s (%s) fails without any mutant:\n%s", k.name, k.argv[0], out)
 		}
 	}
 	began := time.Now()
-	hunt(mutants, killers, *workers)
+	hunt(ctx, mutants, killers, *workers)
+	if ctx.Err() != nil {
+		return errors.New("ended before all were asked")
+	}
 	return report(root, files, mutants, killers, time.Since(began))
+}
+
+// scratch makes the folder of this run, and removes those of runs that were killed: each is named by its process.
+func scratch() (string, error) {
+	const name = "evenkeel-mutants-"
+	old, err := filepath.Glob(filepath.Join(os.TempDir(), name+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, path := range old {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), name), "-")
+		if n, err := strconv.Atoi(pid); err == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(path)
+		}
+	}
+	return os.MkdirTemp("", fmt.Sprintf("%s%d-", name, os.Getpid()))
 }
 
 // plant writes the changed files and the overlay that puts them in the place of the real ones.
@@ -141,11 +165,11 @@ func plant(root, dir string, files []string) (overlay string, mutants []*mutant,
 }
 
 // build compiles what notices; units leaves out all but the unit tests.
-func build(root, dir, overlay string, files []string, cpu int, units bool) ([]killer, error) {
+func build(ctx context.Context, root, dir, overlay string, files []string, cpu int, units bool) ([]killer, error) {
 	var list []killer
 	compile := func(name string, args ...string) (string, error) {
 		program := filepath.Join(dir, name)
-		c := exec.CommandContext(context.Background(), "go", // #nosec G204 -- a tool for developers
+		c := exec.CommandContext(ctx, "go", // #nosec G204 -- a tool for developers
 			append([]string{args[0]}, append([]string{"-overlay", overlay, "-o", program}, args[1:]...)...)...)
 		c.Dir = root
 		if out, err := c.CombinedOutput(); err != nil {
@@ -195,8 +219,8 @@ func noFailFile(dir string) []string {
 }
 
 // notices runs a killer with a mutant active.
-func (k *killer) notices(id int) (string, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), k.limit)
+func (k *killer) notices(ctx context.Context, id int) (string, bool) {
+	ctx, cancel := context.WithTimeout(ctx, k.limit)
 	defer cancel()
 	c := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...) // #nosec G204 -- what build has made
 	c.Dir = k.dir
@@ -205,7 +229,7 @@ func (k *killer) notices(id int) (string, bool) {
 	return string(out), err != nil
 }
 
-func hunt(mutants []*mutant, killers []killer, workers int) {
+func hunt(ctx context.Context, mutants []*mutant, killers []killer, workers int) {
 	var wg sync.WaitGroup
 	next := make(chan *mutant)
 	for range workers {
@@ -215,18 +239,21 @@ func hunt(mutants []*mutant, killers []killer, workers int) {
 					if k.of != "" && k.of != filepath.Dir(m.file) {
 						continue
 					}
-					if _, ok := k.notices(m.id); ok {
+					if _, ok := k.notices(ctx, m.id); ok {
 						m.killed = k.name
 						break
 					}
 				}
-				if m.killed == "" {
+				if m.killed == "" && ctx.Err() == nil {
 					fmt.Printf("mutant %d lives: %s\n", m.id, m.key())
 				}
 			}
 		})
 	}
 	for n, m := range mutants {
+		if ctx.Err() != nil {
+			break
+		}
 		if n%50 == 0 {
 			fmt.Printf("%d of %d\n", n, len(mutants))
 		}
@@ -290,7 +317,9 @@ func report(root string, files []string, mutants []*mutant, killers []killer, to
 			stale++
 		}
 	}
-	fmt.Printf("\n| file | mutants | %s | live |\n| --- | --- | --- | --- | --- | --- |\n", strings.Join(names[:len(names)-1], " | "))
+	head := append([]string{"file", "mutants"}, names...)
+	head[len(head)-1] = "live"
+	fmt.Printf("\n| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat(" --- |", len(head)))
 	for _, file := range append(slices.Clone(files), "all") {
 		row, all := "", 0
 		for _, name := range names {
