@@ -50,6 +50,11 @@ func TestAFaultIsRememberedWhereAStartHasFailedOfIt(t *testing.T) {
 			module(w)
 			w.process.Signs, w.status["database"] = nil, no
 		}, tried(false), "Environment"},
+		{"a database that does not serve is no variable that is missing", func(w *world) {
+			module(w)
+			w.process.Signs = nil
+			w.asked(facts.DatabaseRefused)
+		}, tried(false), ""},
 		{"variables are missing, and nobody has tried yet", func(w *world) {
 			module(w)
 			w.process.Signs, w.status["database"] = nil, no

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
@@ -125,7 +123,7 @@ func (v *view) failedOf() (facts.Sign, bool) {
 			return e.sign, true
 		}
 	}
-	return signEnvironment, tried && notRunning(v) && v.is(v1alpha1.CheckDatabase, metav1.ConditionFalse)
+	return signEnvironment, tried && notRunning(v) && configurationMissing.met(v)
 }
 
 // lastStart tells the last start from others: by the last recovery, and by the process manager's own counts.
