@@ -74,6 +74,20 @@ func (s *stepper) closeAttempt() {
 	s.event(v1alpha1.EventNormal, v1alpha1.ReasonAttemptHeld, fmt.Sprintf("attempt %d held for its cooldown", a.Number))
 }
 
+// cooldownFor is the cooldown of a recovery that begins after so many flaps: doubled for each, at most an hour, and
+// never less than what was configured.
+func cooldownFor(spec *v1alpha1.RecoverySpec, flaps int32) time.Duration {
+	const most = time.Hour
+	d := spec.Cooldown.Duration
+	for range flaps {
+		if d >= most {
+			break
+		}
+		d = min(2*d, most)
+	}
+	return d
+}
+
 // proven is for how long the application has been well since the last failure of its own.
 func proven(i *v1alpha1.Incident, now v1alpha1.Instant) time.Duration {
 	if i == nil {

@@ -72,20 +72,6 @@ func (s *stepper) recoveryNumber() int {
 	return 1
 }
 
-// cooldownFor is the cooldown of a recovery that begins after so many flaps: doubled for each, at most an hour, and
-// never less than what was configured.
-func cooldownFor(spec *v1alpha1.RecoverySpec, flaps int32) time.Duration {
-	const most = time.Hour
-	d := spec.Cooldown.Duration
-	for range flaps {
-		if d >= most {
-			break
-		}
-		d = min(2*d, most)
-	}
-	return d
-}
-
 // nextStep orders the next step of the open recovery, or ends its plan.
 func (s *stepper) nextStep() {
 	rec := s.r.Recovery

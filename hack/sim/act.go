@@ -101,6 +101,11 @@ func (h *hands) freeOrphan(step pass.Step) bool {
 	}
 	h.touched(step.Name, "orphan")
 	w.in(200*time.Millisecond, func() {
+		if o := w.orphan; o != nil && o.under != 0 {
+			w.orphan = &holder{pid: w.pid(), mark: o.mark, born: w.now, under: o.under}
+			w.note("the orphan is ended, and its daemon brings it back")
+			return
+		}
 		w.orphan = nil
 		w.note("the orphan is ended")
 	})

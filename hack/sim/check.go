@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -232,14 +233,16 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 	c.liveness.note(after, begun && rec.Trigger == v1alpha1.TriggerAutomatic, now)
 }
 
-// gaveUp: what the clean plan mends is not given up.
+// gaveUp: what the clean plan mends is not given up. At a hold's limit it is a plain one that is tried, and where no other
+// attempt is allowed, that was it.
 func (c *checker) gaveUp(before, after *v1alpha1.AppStatus, in controller.Input) {
 	now, s := c.s.w.now, c.s
 	if i, b := after.Incident, before.Incident; i != nil && (b == nil || b.Number != i.Number) {
 		c.incidentAt = now
 	}
 	entered := after.Phase == v1alpha1.PhaseFailed && before.Phase != v1alpha1.PhaseFailed && !after.StoodDown
-	if entered && s.w.cond.cache && s.clear() && !s.desired.Spec.Paused && !s.desired.Spec.Observes() && s.killIn == 0 && c.hitAt <= c.incidentAt && c.upSince < c.incidentAt && in.Order == nil {
+	clean := after.Incident != nil && slices.ContainsFunc(after.Incident.Attempts, func(a v1alpha1.Attempt) bool { return !a.AtHoldLimit })
+	if entered && clean && s.w.cond.cache && s.clear() && !s.desired.Spec.Paused && !s.desired.Spec.Observes() && s.killIn == 0 && c.hitAt <= c.incidentAt && c.upSince < c.incidentAt && in.Order == nil {
 		s.fail("nothing but the cache is broken, and evenkeel gives up")
 	}
 }

@@ -71,6 +71,7 @@ func init() {
 	addConditions()
 	addSurroundings()
 	addWay()
+	addHeld()
 	addRuntime()
 	addOperators()
 	addMachine()
@@ -166,11 +167,12 @@ func addConditions() {
 	k = hours(kind{name: "crash-loop", whose: own, expect: failed})
 	k.begin = func(s *sim, e *Entry) {
 		s.w.cond.diesIn = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second, 40 * time.Second}[e.N%4]
+		s.w.pm2.backoff = e.N/4%4 == 1
 		if s.w.app != nil {
 			s.w.die(s.w.app, "crash loop")
 		}
 	}
-	k.end = func(s *sim, _ *Entry) { s.w.cond.diesIn = 0; s.w.changed++ }
+	k.end = func(s *sim, _ *Entry) { s.w.cond.diesIn, s.w.pm2.backoff = 0, false; s.w.changed++ }
 	add(k)
 	add(kind{name: "cache-corrupt", whose: own, expect: mended, begin: func(s *sim, e *Entry) {
 		s.w.cond.cache, s.w.cond.cacheSay = true, e.N%2 == 0
@@ -209,13 +211,14 @@ func addSurroundings() {
 	outside := func(name, blame string, which func(w *world) *bool) {
 		addFlag(kind{name: name, whose: foreign, expect: held, blame: blame, least: 5 * time.Minute, most: 4 * time.Hour}, which)
 	}
-	outside("no-env-file", "Config", func(w *world) *bool { return &w.env.noEnv })
 	outside("hog", "Memory", func(w *world) *bool { return &w.env.hog })
-	outside("database-down", "Database", func(w *world) *bool { return &w.cond.dbErrors })
 	addFlag(kind{name: "starved", whose: foreign, least: time.Minute, most: 40 * time.Minute}, func(w *world) *bool { return &w.env.starved })
 	// Ten minutes, and one recovery is tried; before that it is nobody's fault but the other program's.
 	addFlag(kind{name: "squeezed", whose: foreign, expect: held, blame: "Host", least: 2 * time.Minute, most: 9 * time.Minute}, func(w *world) *bool { return &w.env.squeezed })
-	addFlag(kind{name: "blind", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour}, func(w *world) *bool { return &w.env.blind })
+	// Whose socket it is cannot be told, or nothing at all can be asked.
+	add(kind{name: "blind", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour,
+		begin: func(s *sim, e *Entry) { s.w.env.blind, s.w.env.unasked = true, e.N%2 == 1; s.w.note("") },
+		end:   func(s *sim, _ *Entry) { s.w.env.blind, s.w.env.unasked = false, false; s.w.note("") }})
 	add(kind{name: "stranger", whose: foreign, expect: held, blame: "Port", least: 10 * time.Minute, most: 3 * time.Hour,
 		begin: func(s *sim, _ *Entry) {
 			w := s.w
@@ -260,11 +263,11 @@ func addSurroundings() {
 		s.w.cond.noBuild = s.w.cond.noBuild && s.under("deploy", "deploy-fails") // whoever ends it sees to the build
 		s.w.note("")
 	}})
-	addFlag(kind{name: "disk-full", whose: foreign, expect: held, blame: "Disk", least: 5 * time.Minute, most: time.Hour}, func(w *world) *bool { return &w.disk.full })
 }
 
 func deployBegins(s *sim, _ *Entry) {
 	s.w.env.deploying, s.w.env.deploy, s.w.cond.noBuild = true, s.w.now, true
+	s.w.cond.reads++
 	s.w.note("")
 }
 

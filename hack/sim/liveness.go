@@ -154,8 +154,8 @@ func since(mark *time.Duration, now time.Duration, holds bool) time.Duration {
 func (s *sim) clear() bool {
 	w := s.w
 	e, c, p := &w.env, &w.cond, &w.pm2
-	return !e.proxy && !e.proxyBad && !e.dns && !e.cert && !e.network && !e.noEnv && !e.hog && !e.starved && !e.squeezed && !w.disk.full && !c.cacheFull &&
-		!e.blind && !e.deploying &&
+	return !e.proxy && !e.proxyBad && !e.dns && !e.cert && !e.network && !e.noEnv && !e.hog && !e.starved && !e.squeezed && !w.disk.full && !e.diskShort && !c.cacheFull &&
+		!e.blind && !e.deploying && !c.noModule && !c.noFolder && (w.orphan == nil || w.orphan.under == 0) && (w.app == nil || !w.app.full) &&
 		!e.flaky && !c.hangs && !c.errors && c.diesIn == 0 && !c.noBuild && !c.dbErrors && c.starts < time.Minute &&
 		w.strange == nil && (p.up || !p.lost) && !p.hung && (p.listed || s.desired.Spec.Runtime.PM2.Start != "") && !s.under("killed-often", "exit-for-good") && !s.off
 }
@@ -240,6 +240,10 @@ func (c *checker) stuck(r *v1alpha1.AppStatus, app *v1alpha1.App, paused bool) {
 	}
 }
 
+// mayBegin is how many recoveries a fault of somebody else may cost that strikes alone: one at its hold's limit, and one when
+// it is over, where PM2 has given up by then.
+var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2}
+
 // finish judges what came of a fault that happened alone.
 func (c *checker) finish() {
 	s, w := c.s, c.watched
@@ -283,7 +287,7 @@ func (c *checker) finish() {
 		if e.For > ask && (!slices.Contains(w.blames, v1alpha1.Blame(k.blame)) || !slices.Contains(w.told, v1alpha1.Blame(k.blame))) {
 			s.fail("%s: the blame is %v, told is %v, and not %s", k.name, w.blames, w.told, k.blame)
 		}
-		if s.w.env.hog || (w.begins > 0 && k.name != "stranger" && k.name != "database-down") {
+		if w.begins > mayBegin[k.name] {
 			s.fail("%s: %d recoveries", k.name, w.begins)
 		}
 	case respected:

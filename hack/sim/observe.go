@@ -36,9 +36,9 @@ type look struct {
 // observe asks the due checks. The second result is how long that takes.
 func (e *eyes) observe(app *v1alpha1.App, due []string) (v1alpha1.Observation, time.Duration) {
 	w := e.w
-	l := &look{app: app, now: w.instant(), asked: !w.pm2.hung && !w.env.starved}
+	l := &look{app: app, now: w.instant(), asked: !w.pm2.hung && !w.env.starved && !w.env.unasked}
 	took := 350 * time.Millisecond
-	if !l.asked {
+	if !l.asked && !w.env.unasked {
 		took = 10 * time.Second
 	}
 	if l.asked && w.pm2.up && w.pm2.listed && w.app != nil {
@@ -57,7 +57,10 @@ func (e *eyes) observe(app *v1alpha1.App, due []string) (v1alpha1.Observation, t
 		var r v1alpha1.CheckResult
 		switch name {
 		case v1alpha1.CheckLocal:
-			r = e.starting(l, e.noteAnswer(l, local))
+			r = local
+			if !w.env.unasked {
+				r = e.starting(l, e.noteAnswer(l, local))
+			}
 		case v1alpha1.CheckProcess:
 			r = e.process(l)
 		case v1alpha1.CheckPort:
@@ -84,6 +87,9 @@ func (e *eyes) observe(app *v1alpha1.App, due []string) (v1alpha1.Observation, t
 			r = result(metav1.ConditionTrue, "Same", "as at its start", facts.Environment{})
 		default:
 			panic("no such check: " + name)
+		}
+		if w.env.unasked {
+			r = result(metav1.ConditionUnknown, "CouldNotAsk", "evenkeel can open no more files", struct{}{})
 		}
 		r.Check, r.At = name, l.now
 		r.Required = checks.Settings(app, name).IsRequired()
@@ -117,11 +123,11 @@ func result(status metav1.ConditionStatus, reason, message string, f any) v1alph
 
 func (e *eyes) listeners(l *look) {
 	w := e.w
-	add := func(pid int, born time.Duration, whose facts.Whose) {
+	add := func(pid int, born time.Duration, whose facts.Whose, waiting uint32) {
 		if w.env.blind {
 			whose = facts.CannotTell
 		}
-		l.holders = append(l.holders, facts.Listener{Addr: "[::]:3003", Whose: whose, PID: pid, User: "deploy", Since: w.now - born})
+		l.holders = append(l.holders, facts.Listener{Addr: "[::]:3003", Whose: whose, PID: pid, User: "deploy", Since: w.now - born, Waiting: waiting})
 	}
 	marks := []string{}
 	if le := l.app.Status.Learned; le != nil {
@@ -136,19 +142,26 @@ func (e *eyes) listeners(l *look) {
 		} else if known {
 			whose = facts.OurOrphan
 		}
-		add(w.orphan.pid, w.orphan.born, whose)
+		add(w.orphan.pid, w.orphan.born, whose, 0)
+		if known && l.asked && !w.env.blind {
+			l.holders[0].Under = w.orphan.under
+		}
 	case w.strange != nil:
 		whose := facts.Stranger
 		if !l.asked {
 			whose = facts.CannotTell
 		}
-		add(w.strange.pid, w.strange.born, whose)
+		add(w.strange.pid, w.strange.born, whose, 0)
 	case w.app != nil && !w.app.deaf && w.now >= w.app.listens:
 		whose := facts.Ours
 		if !l.asked {
 			whose = facts.CannotTell // no descent is known
 		}
-		add(w.app.pid, w.app.born, whose)
+		waiting := uint32(0)
+		if w.app.hung { // what hangs takes no calls
+			waiting = 1
+		}
+		add(w.app.pid, w.app.born, whose, waiting)
 	}
 }
 
@@ -171,10 +184,14 @@ func (e *eyes) local(l *look) (v1alpha1.CheckResult, time.Duration) {
 		if !w.app.hung && w.app.ready-w.now < f.Took { // it is late, and answers
 			f.Class, f.Status, f.Took = facts.Answered, 200, w.app.ready-w.now
 		}
+	case w.app.full:
+		f.Class, f.Status = facts.Closed, 0
+	case w.cond.dbErrors && w.env.how.database == dbSilent: // it waits for its database, and so do those who ask
+		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
 	case w.app.errors || w.cond.dbErrors || (w.env.flaky && int64(w.now/time.Second)%2 == 0):
 		f.Status = 500
 	}
-	f.Error = map[facts.Class]string{facts.Timeout: "no answer in time", facts.Refused: "connection refused"}[f.Class]
+	f.Error = map[facts.Class]string{facts.Timeout: "no answer in time", facts.Refused: "connection refused", facts.Closed: "the connection was closed"}[f.Class]
 	switch {
 	case f.Class != facts.Answered:
 		return result(metav1.ConditionFalse, string(f.Class), "no answer: "+f.Error, f), f.Took
@@ -203,7 +220,7 @@ func (e *eyes) starting(l *look, r v1alpha1.CheckResult) v1alpha1.CheckResult {
 
 func (e *eyes) process(l *look) v1alpha1.CheckResult {
 	w, p := e.w, &e.w.pm2
-	f := facts.Process{Runtime: "pm2", Home: "/home/deploy/.pm2", Daemon: p.up, State: string(runtime.Unknown)}
+	f := facts.Process{Runtime: "pm2", Home: "/home/deploy/.pm2", Daemon: p.up, State: string(runtime.Unknown), FolderMissing: w.cond.noFolder}
 	if !l.asked {
 		f.Daemon, f.Error = false, "it did not answer in time"
 		return result(metav1.ConditionUnknown, "CouldNotAsk", "PM2 could not be asked: it did not answer in time", f)
@@ -231,13 +248,13 @@ func (e *eyes) process(l *look) v1alpha1.CheckResult {
 		state = runtime.Stopped
 	}
 	f.State, f.Answered = string(state), l.answered
-	row := facts.Row{ID: "0", State: f.State, Restarts: p.restarts, Mark: p.mark, Bound: 1600 * time.Millisecond}
+	row := facts.Row{ID: "0", State: f.State, Restarts: p.restarts, Mark: p.mark, Bound: 1600*time.Millisecond + p.delay}
 	if l.life != nil {
 		f.Life, f.Age, row.PID, row.Life = l.life.id(), l.age, l.life.pid, l.life.id()
 	}
 	f.Rows = []facts.Row{row}
 	if !w.well() {
-		f.Signs = w.signs()
+		f.Signs, f.Cause = w.signs(), fmt.Sprintf("read %d", w.cond.reads)
 	}
 	if p.standing {
 		f.StopOrdered, f.StopOrderedFor = e.stopOrdered(l)
@@ -312,7 +329,11 @@ func (e *eyes) workers(l *look) v1alpha1.CheckResult {
 	case l.life == nil:
 		return result(metav1.ConditionFalse, "NoneAlive", "none of the application's processes is alive", facts.Workers{})
 	}
-	return result(metav1.ConditionTrue, "Alive", "1 alive", facts.Workers{})
+	f := facts.Workers{Processes: []facts.Worker{{PID: l.life.pid, Open: 40, OpenLimit: 1024}}}
+	if l.life.full {
+		f.Processes[0].Open = 1024
+	}
+	return result(metav1.ConditionTrue, "Alive", "1 alive", f)
 }
 
 func (e *eyes) memory(l *look) v1alpha1.CheckResult {
@@ -334,7 +355,7 @@ func (e *eyes) memory(l *look) v1alpha1.CheckResult {
 
 // database is asked where local fails, where it was blamed, or where it did not serve when it was last asked.
 func (e *eyes) database(l *look, local v1alpha1.CheckResult) v1alpha1.CheckResult {
-	if e.w.env.noEnv {
+	if e.w.env.noEnv || e.w.cond.noFolder {
 		return result(metav1.ConditionFalse, "Missing", "DATABASE_URL missing", facts.Database{Missing: []string{"DATABASE_URL"}})
 	}
 	f := facts.Database{Files: []string{".env"}}
@@ -345,8 +366,8 @@ func (e *eyes) database(l *look, local v1alpha1.CheckResult) v1alpha1.CheckResul
 	f.Kind, f.Where, f.Source, f.From, f.Class = "PostgreSQL", "127.0.0.1:5432", "DATABASE_URL", ".env", facts.DatabaseReachable
 	e.databaseFailed = e.w.cond.dbErrors
 	if e.databaseFailed {
-		f.Class = facts.DatabaseRefused
-		return result(metav1.ConditionFalse, string(f.Class), "PostgreSQL refuses", f)
+		f.Class = databaseEnds[e.w.env.how.database]
+		return result(metav1.ConditionFalse, string(f.Class), "PostgreSQL does not serve", f)
 	}
 	return result(metav1.ConditionTrue, string(f.Class), "PostgreSQL serves", f)
 }
@@ -360,7 +381,7 @@ func (e *eyes) deploy() v1alpha1.CheckResult {
 }
 
 func (e *eyes) build() v1alpha1.CheckResult {
-	if e.w.cond.noBuild {
+	if e.w.cond.noBuild || e.w.cond.noFolder {
 		return result(metav1.ConditionFalse, "Missing", ".next/BUILD_ID is missing", facts.Build{Kind: "next", Missing: ".next/BUILD_ID"})
 	}
 	return result(metav1.ConditionTrue, "Present", "built", facts.Build{Kind: "next", Present: true, Stamp: "s"})

@@ -9,13 +9,19 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 )
 
-// disk is the space on the one file system: it is full by the application's own cache, or by somebody else.
+// disk is the space on the one file system: it is full by the application's own cache, or by somebody else; or there is
+// little left, which a removed log may take that PM2 still holds.
 func (e *eyes) disk() v1alpha1.CheckResult {
 	f := facts.Disk{Volumes: []facts.Volume{{Path: "/", Holds: []string{"app", "logs", "state"}, Size: 20 << 30, Free: 9 << 30, Want: 256 << 20}}}
-	if !e.w.disk.full && !e.w.cond.cacheFull {
+	if !e.w.disk.full && !e.w.cond.cacheFull && !e.w.env.diskShort {
 		return result(metav1.ConditionTrue, "Enough", "9216 MiB free", f)
 	}
-	f.Volumes[0].Free = 0
+	if f.Volumes[0].Free = 0; !e.w.disk.full && !e.w.cond.cacheFull {
+		f.Volumes[0].Free = 100 << 20
+	}
+	if e.w.env.how.disk == diskHeld && e.w.env.diskShort {
+		f.Held, f.HeldBy, f.HeldName, f.HeldDaemon = 600<<20, 10, "PM2", true
+	}
 	if e.w.cond.cacheFull {
 		f.Caches = 4 << 30
 	}

@@ -17,6 +17,7 @@ type life struct {
 	hung           bool // it takes connections and does not answer
 	errors         bool // it answers 500
 	deaf           bool // it runs and does not listen
+	full           bool // it can open no more files: connections end at once
 	tree           int64
 }
 
@@ -24,9 +25,10 @@ func (l *life) id() string { return fmt.Sprintf("%d:%d", l.pid, l.born/(10*time.
 
 // holder is a process on the application's port that is not the application's live one.
 type holder struct {
-	pid  int
-	mark string // an orphan bears the application's mark, a stranger none
-	born time.Duration
+	pid   int
+	mark  string // an orphan bears the application's mark, a stranger none
+	under int    // another PM2 daemon of the same home, which would bring it back
+	born  time.Duration
 }
 
 // exit is one end of a life as PM2's log has it.
@@ -44,7 +46,9 @@ type pm2 struct {
 	lying     bool // it says online, and its process is dead
 	noRestart bool // autorestart is off
 	restarts  int64
-	young     int // lives in a row that ended within a second
+	young     int           // lives in a row that ended within a second
+	backoff   bool          // it waits longer before each restart
+	delay     time.Duration // for so long now
 	mark      string
 	saved     bool // what it runs comes back after a reboot
 	exits     []exit
@@ -66,6 +70,9 @@ type conditions struct {
 	// cacheFull says that the cache has filled the disk.
 	cacheFull bool
 	noBuild   bool // the build output is missing
+	noModule  bool // a module is missing: every life ends at once, and its log says so
+	noFolder  bool // the application's folder is gone
+	reads     int  // numbers what a start reads: another one where somebody has changed it
 	dbErrors  bool // the database is down, and pages answer 500 because of it
 }
 
@@ -73,7 +80,7 @@ type conditions struct {
 type surroundings struct {
 	proxy, proxyBad, dns, cert, network bool // each: is broken
 	// how says in which of its ways each looks; certUntil is until when the certificate is good, where that is soon.
-	how       struct{ proxy, proxyBad, dns, cert, network int }
+	how       struct{ proxy, proxyBad, dns, cert, network, database, disk int }
 	certUntil time.Time
 	noEnv     bool // the database's configuration is gone
 	hog       bool // another program takes the memory
@@ -82,6 +89,8 @@ type surroundings struct {
 	squeezed  bool // another program keeps the application from a processor, and nobody else
 	starved   bool // the machine is so slow that no look is to be trusted
 	blind     bool // whose socket it is cannot be told
+	unasked   bool // evenkeel itself can ask nothing at all
+	diskShort bool // there is little room on the disk
 	deploy    time.Duration
 	deploying bool
 	flaky     bool // every other answer is an error
@@ -132,7 +141,7 @@ func (w *world) pid() int { w.pids++; return w.pids }
 // well says whether a visitor on this machine gets a good answer from the application itself.
 func (w *world) well() bool {
 	a := w.app
-	return a != nil && !a.hung && !a.errors && !a.deaf && w.now >= a.ready && w.orphan == nil && w.strange == nil &&
+	return a != nil && !a.hung && !a.errors && !a.deaf && !a.full && w.now >= a.ready && w.orphan == nil && w.strange == nil &&
 		!w.cond.dbErrors && !w.env.starved && !w.env.squeezed && !w.env.flaky
 }
 
@@ -164,6 +173,10 @@ func (w *world) spawn() {
 	switch {
 	case w.orphan != nil || w.strange != nil:
 		dies, why = 1500*time.Millisecond, "EADDRINUSE"
+	case w.cond.noFolder:
+		dies, why = 300*time.Millisecond, "no folder"
+	case w.cond.noModule:
+		dies, why = 400*time.Millisecond, "a module is missing"
 	case w.cond.noBuild:
 		dies, why = 1200*time.Millisecond, "no build"
 	case w.cond.cache:
@@ -231,9 +244,20 @@ func (w *world) die(l *life, why string) {
 		}
 		p.state = runtime.Waiting
 		p.restarts++
-		w.planStart(100 * time.Millisecond)
+		w.planStart(p.pause(w.now - l.born))
 	}
 	w.note("the application dies (%s); pm2: %s", why, p.state)
+}
+
+// pause is how long PM2 waits before its own restart after a life of that length.
+func (p *pm2) pause(lived time.Duration) time.Duration {
+	switch {
+	case !p.backoff || lived > 30*time.Second:
+		p.delay = 100 * time.Millisecond
+	default:
+		p.delay = min(max(p.delay, 100*time.Millisecond)*3/2, 15*time.Second)
+	}
+	return p.delay
 }
 
 // planStart lets PM2 start the application after a while, unless it is told otherwise until then.
@@ -357,7 +381,7 @@ func (w *world) shutDown() {
 	p.plan++
 	w.orphan, w.strange = nil, nil
 	w.env.squeezed = false
-	w.env.hog, w.env.leak, w.env.starved, w.env.deploying, w.env.blind = false, false, false, false, false
+	w.env.hog, w.env.leak, w.env.starved, w.env.deploying, w.env.blind, w.env.unasked = false, false, false, false, false, false
 	w.note("the machine goes down")
 }
 
@@ -402,6 +426,9 @@ func (w *world) signs() []facts.Sign {
 	}
 	if w.cond.dbErrors {
 		list = append(list, facts.SignDatabase)
+	}
+	if w.cond.noModule {
+		list = append(list, facts.SignModuleNotFound)
 	}
 	return list
 }
