@@ -329,7 +329,7 @@ type DiskCheck struct {
 	// system that takes fewer than 20000.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000
-	MinFreeInodes int64 `json:"minFreeInodes,omitempty"`
+	MinFreeInodes *int64 `json:"minFreeInodes,omitempty"`
 }
 
 // DatabaseConnect says when the database itself is asked.

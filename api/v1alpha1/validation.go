@@ -22,6 +22,9 @@ const (
 	minInterval = 100 * time.Millisecond
 	day         = 24 * time.Hour
 	week        = 7 * day
+
+	// maxPath is the longest path that Linux takes.
+	maxPath = 4096
 )
 
 var (
@@ -35,6 +38,7 @@ var (
 func Validate(app *App) field.ErrorList {
 	errs := validateName(app.Name)
 	spec, at := &app.Spec, field.NewPath("spec")
+	errs = append(errs, oneOf(spec.Mode, at.Child("mode"), ModeActive, ModeObserve)...)
 	errs = append(errs, validatePause(spec, at)...)
 	errs = append(errs, validateDirectory(spec.Directory, at.Child("directory"))...)
 	errs = append(errs, validateRuntime(&spec.Runtime, at.Child("runtime"))...)
@@ -79,6 +83,8 @@ func validateDirectory(dir string, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Required(at, want)}
 	case strings.ContainsRune(dir, 0):
 		return field.ErrorList{field.Invalid(at, dir, "want a path without a NUL character")}
+	case len([]rune(dir)) > maxPath:
+		return field.ErrorList{field.Invalid(at, len(dir), fmt.Sprintf("want a path of at most %d characters", maxPath))}
 	case !filepath.IsAbs(dir):
 		return field.ErrorList{field.Invalid(at, dir, want)}
 	case filepath.Clean(dir) == "/":
@@ -152,6 +158,10 @@ func validatePM2(pm2 *PM2Runtime, at *field.Path) (errs field.ErrorList) {
 	case strings.HasPrefix(name, "-") || strings.HasPrefix(name, "/") || strings.ContainsFunc(name, isControl):
 		errs = append(errs, field.Invalid(process, name,
 			"want a name that does not begin with '-' or '/', which PM2 would not take for one, and has no control characters"))
+	}
+	if space := pm2.Namespace; len([]rune(space)) > 128 || strings.HasPrefix(space, "-") || strings.ContainsFunc(space, isControl) {
+		errs = append(errs, field.Invalid(at.Child("namespace"), space,
+			"want a name of at most 128 characters that does not begin with '-', which PM2 would not take for one, and has no control characters"))
 	}
 	if pm2.Start != "" && !isInside(pm2.Start) {
 		errs = append(errs, field.Invalid(at.Child("start"), pm2.Start,

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"fmt"
 	"maps"
 	"net/url"
 	"path/filepath"
@@ -112,8 +113,8 @@ func validateDisk(disk *DiskCheck, at *field.Path) field.ErrorList {
 	if disk.MinFree != nil && disk.MinFree.Cmp(minMinAvailable) < 0 {
 		errs = append(errs, field.Invalid(at.Child("minFree"), disk.MinFree.String(), "want an amount of space of at least 1Mi, such as 256Mi"))
 	}
-	if disk.MinFreeInodes != 0 {
-		errs = append(errs, within(disk.MinFreeInodes, 1, 1_000_000_000, "a number of files", at.Child("minFreeInodes"))...)
+	if disk.MinFreeInodes != nil {
+		errs = append(errs, within(*disk.MinFreeInodes, 1, 1_000_000_000, "a number of files", at.Child("minFreeInodes"))...)
 	}
 	return errs
 }
@@ -139,6 +140,9 @@ func validateDatabase(database *DatabaseCheck, at *field.Path) field.ErrorList {
 
 func validateDeploy(deploy *DeploySpec, at *field.Path) field.ErrorList {
 	errs := between(deploy.LockLimit, minTimeout, day, at.Child("lockLimit"))
+	if n := len([]rune(deploy.LockFile)); n > maxPath {
+		return append(errs, field.Invalid(at.Child("lockFile"), n, fmt.Sprintf("want a path of at most %d characters", maxPath)))
+	}
 	if file := deploy.LockFile; file != "" && !isInside(file) && (!filepath.IsAbs(file) || filepath.Clean(file) != file) {
 		errs = append(errs, field.Invalid(at.Child("lockFile"), file,
 			"want a file inside directory, relative to it, such as .deploy.lock, or an absolute path"))

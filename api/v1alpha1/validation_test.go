@@ -127,7 +127,7 @@ func TestValidateNamesTheFieldAndWhatWouldBeRight(t *testing.T) {
 		"no memory":                 {func(a *v1alpha1.App) { a.Spec.Checks.Memory.MinAvailable = quantity("0") }, "spec.checks.memory.minAvailable: Invalid value: \"0\""},
 		"a thousandth of a byte":    {func(a *v1alpha1.App) { a.Spec.Checks.Memory.MinAvailable = quantity("100m") }, "spec.checks.memory.minAvailable: Invalid value: \"100m\": want an amount"},
 		"no room":                   {func(a *v1alpha1.App) { a.Spec.Checks.Disk.MinFree = quantity("1") }, "spec.checks.disk.minFree: Invalid value: \"1\": want an amount of space"},
-		"fewer files than none":     {func(a *v1alpha1.App) { a.Spec.Checks.Disk.MinFreeInodes = -1 }, "spec.checks.disk.minFreeInodes: Invalid value: -1: want a number of files"},
+		"fewer files than none":     {func(a *v1alpha1.App) { a.Spec.Checks.Disk.MinFreeInodes = new(int64(-1)) }, "spec.checks.disk.minFreeInodes: Invalid value: -1: want a number of files"},
 		"a lock file above":         {func(a *v1alpha1.App) { a.Spec.Deploy.LockFile = "../lock" }, "spec.deploy.lockFile: Invalid value: \"../lock\": want a file inside directory"},
 		"a lock for a moment":       {func(a *v1alpha1.App) { a.Spec.Deploy.LockLimit.Duration = 1 }, "spec.deploy.lockLimit: Invalid value"},
 		"another restart":           {func(a *v1alpha1.App) { a.Spec.Checks.Memory.Restart = "always" }, "spec.checks.memory.restart: Invalid value: \"always\": want WhenAppGrew or Always"},

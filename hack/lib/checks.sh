@@ -54,6 +54,9 @@ check_unit() {
   logged 1-unit env -u SIM_SECONDS -u SIM_SEED -u SIM_FULL go test -race -timeout 15m "$@" "${packages[@]}"
 }
 
+# check_schema: the CRD, as an API server reads it, and evenkeel itself give the same verdict over one corpus. It is a module of its own.
+check_schema() { (cd hack/schema && logged 1-schema go test -count=1 -v ./...); }
+
 # check_tour [TIMES]: the demo breaks its site in every way it knows, and compares what is made of it with what should be.
 check_tour() {
   local times=${1:-1} i out=$section_logs/tour

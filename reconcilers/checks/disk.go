@@ -150,8 +150,8 @@ func askDisks(places []place, spec v1alpha1.DiskCheck) diskAnswer {
 		if spec.MinFree != nil {
 			v.Want = spec.MinFree.Value()
 		}
-		if spec.MinFreeInodes > 0 && v.Inodes > 0 {
-			v.WantInodes = spec.MinFreeInodes
+		if spec.MinFreeInodes != nil && v.Inodes > 0 {
+			v.WantInodes = *spec.MinFreeInodes
 		}
 		v.ReadOnly = at.holds != "app" && fs.Flags&unix.ST_RDONLY != 0
 		answer.volumes = append(answer.volumes, v)

@@ -3,6 +3,7 @@
 package desired
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/api/strict"
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -171,23 +174,54 @@ func (f *File) read() {
 	f.Data = data
 }
 
-// readRegular reads a file, but no more of it than strict.Parse needs to see that it is too large.
+// readTries bounds how often a file that changes while it is read is read again.
+const readTries = 10
+
+// errUnsettled says that a file never was the same at two looks in a row.
+var errUnsettled = errors.New("it changes while it is read; it is read again when it rests")
+
+// readRegular reads a file until it is the same twice in a row: what is half an old file and half a new one is nobody's.
 func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	return readCalm(func() ([]byte, error) { return readOnce(path) })
+}
+
+func readCalm(read func() ([]byte, error)) ([]byte, error) {
+	last, err := read()
+	for range readTries {
+		if err != nil {
+			return nil, err
+		}
+		was := last
+		if last, err = read(); err == nil && bytes.Equal(was, last) {
+			return last, nil
+		}
+	}
+	return nil, errUnsettled
+}
+
+// readOnce reads a file, but no more of it than strict.Parse needs to see that it is too large. What is no file is neither
+// waited for nor read from, also where it took the file's place just now.
+func readOnce(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		if errors.Is(err, unix.ENXIO) {
+			return nil, errIrregular
+		}
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return nil, errIrregular
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, strict.MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}
 	return data, nil
 }
+
+var errIrregular = errors.New("it is no regular file")
