@@ -77,6 +77,7 @@ spec:
   alerts:
     - {exec: [mail, me], timeout: 10s}
     - {webhook: "https://chat.example.com/hook", timeout: 10s}
+    - {shoutrrr: "ntfy://ntfy.sh/my-site", timeout: 10s}
 `
 
 const withExec = `

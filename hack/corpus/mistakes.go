@@ -36,7 +36,7 @@ func (m *maker) object(s *Schema, n *node, at string) {
 		if below == nil {
 			below = s.AdditionalProperties
 		} else {
-			m.known[strings.NewReplacer("[0]", "[]", "[1]", "[]").Replace(field)] = true
+			m.known[strings.NewReplacer("[0]", "[]", "[1]", "[]", "[2]", "[]").Replace(field)] = true
 			m.keys(s, n, i, at)
 		}
 		if below != nil {
@@ -205,6 +205,8 @@ func againstPattern(pattern string) []string {
 		return []string{"www.example.com", "ftp://example.com/", "https:///x"}
 	case `^https?://[^/]`:
 		return []string{"", "chat.example.com", "ftp://example.com/"}
+	case `^[a-z]+(\+[a-z]+)?://.`:
+		return []string{"ntfy.sh/my-site", "NTFY://x", "ntfy://"}
 	case `^[A-Za-z_][A-Za-z0-9_]*$`:
 		return []string{"", "DATABASE URL", "1ST"}
 	}
