@@ -22,9 +22,10 @@ type built struct {
 	broken string
 }
 
-// manifests are what `next start` reads before it listens, in every version that builds to a folder of its own. One that is
-// not there, or cut short because the build was killed, keeps it from starting.
-var manifests = []string{"routes-manifest.json", "build-manifest.json", "prerender-manifest.json"}
+// manifests are what `next start` reads before it listens, in every version that builds to a folder of its own; the last one
+// stands for the server's own files, which a build makes in one go. One that is not there, or cut short because the build was
+// killed, keeps it from starting.
+var manifests = []string{"routes-manifest.json", "build-manifest.json", "prerender-manifest.json", "server/pages-manifest.json"}
 
 // maxManifest bounds what is read of one; a site with ten thousand pages has a few megabytes.
 const maxManifest = 32 << 20

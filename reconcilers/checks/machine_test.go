@@ -275,6 +275,11 @@ func TestAnIncompleteBuildIsNoBuild(t *testing.T) {
 		{"whole", func(*testing.T, string) {}, yes, "built"},
 		{"no BUILD_ID", func(t *testing.T, dir string) { remove(t, dir, ".next/BUILD_ID") }, no, ".next/BUILD_ID is missing"},
 		{"no manifest", func(t *testing.T, dir string) { remove(t, dir, ".next/routes-manifest.json") }, no, ".next/routes-manifest.json is missing"},
+		{"no server", func(t *testing.T, dir string) {
+			if err := os.RemoveAll(filepath.Join(dir, ".next/server")); err != nil {
+				t.Fatal(err)
+			}
+		}, no, ".next/server/pages-manifest.json is missing"},
 		{"cut short", func(t *testing.T, dir string) { write(t, filepath.Join(dir, ".next/build-manifest.json"), `{"a": ["b`) }, no, "build-manifest.json was cut short"},
 		{"built elsewhere", func(t *testing.T, dir string) {
 			if err := os.Rename(filepath.Join(dir, ".next"), filepath.Join(dir, "out")); err != nil {
