@@ -15,7 +15,7 @@ import (
 )
 
 // caches moves the listed cache folders away, only while the application is stopped. What was moved is deleted after the
-// start.
+// start; before it where the disk is full, since the start would find no more room than there was.
 func (h *Hands) caches(ctx context.Context, app *v1alpha1.App, _ pass.Step) outcome {
 	snapshot, err := h.Runtime.Look(ctx, app)
 	if err != nil && runtime.CouldNotAsk(err) {
@@ -26,7 +26,7 @@ func (h *Hands) caches(ctx context.Context, app *v1alpha1.App, _ pass.Step) outc
 			return skipped("the application runs; caches are cleared only while it is stopped")
 		}
 	}
-	o := h.Looker.Observe(ctx, app, []string{v1alpha1.CheckDeploy})
+	o := h.Looker.Observe(ctx, app, []string{v1alpha1.CheckDeploy, v1alpha1.CheckDisk})
 	if r, _ := o.Result(v1alpha1.CheckDeploy); r.Status == metav1.ConditionFalse {
 		return skipped("a deploy is at work in the folder: %s", r.Message)
 	}
@@ -50,6 +50,9 @@ func (h *Hands) caches(ctx context.Context, app *v1alpha1.App, _ pass.Step) outc
 	message := strings.Join(said, "; ")
 	if !cleared {
 		return skipped("%s", message)
+	}
+	if r, _ := o.Result(v1alpha1.CheckDisk); r.Status == metav1.ConditionFalse {
+		message += "; " + h.makeRoom(ctx, app)
 	}
 	return done("%s", message)
 }

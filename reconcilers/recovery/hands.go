@@ -38,8 +38,8 @@ type Hands struct {
 	gathering atomic.Bool // evidence is being kept: at most once at a time, should a disk hang
 
 	mu sync.Mutex
-	// tidies are the applications' folders in which Tidy is at work.
-	tidies  map[string]bool
+	// tidies are the applications' folders in which Tidy is at work, each with what is closed at its end.
+	tidies  map[string]chan struct{}
 	tidying sync.WaitGroup
 	// families are kept by App, of its last recovery: descent is a proof that is gone with the parent.
 	families map[string]family
