@@ -130,7 +130,10 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 			public = p.askPublic(ctx, l, func() bool {
 				<-localDone
 				if isDue(v1alpha1.CheckLocal) && local.Status == metav1.ConditionTrue {
-					local = p.askLocal(ctx, l) // the public path may have failed only much later: both have to be one look
+					// The public path may have failed only much later: both have to be one look. And both have to be newcomers: one
+					// that has used up its files serves those on who are connected.
+					p.local.CloseIdleConnections()
+					local = p.askLocal(ctx, l)
 				}
 				return local.Status != metav1.ConditionFalse
 			})

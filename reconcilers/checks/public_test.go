@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
 // away is reserved for documentation: no machine has it.
@@ -250,5 +252,51 @@ func TestEachFamilyIsAskedWhereItListens(t *testing.T) {
 				t.Errorf("%s: %s", r.Reason, r.Message)
 			}
 		})
+	}
+}
+
+// newcomers closes every connection but the first one: an application that can open no more files.
+type newcomers struct {
+	net.Listener
+	served bool
+}
+
+func (l *newcomers) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || !l.served {
+			l.served = true
+			return c, err
+		}
+		_ = c.Close()
+	}
+}
+
+// TestWhoServesOnlyThoseWhoAreConnectedDoesNotAnswer pins a bug: evenkeel's own connection from an earlier look was served on,
+// and the proxy was blamed for the clients who were not.
+func TestWhoServesOnlyThoseWhoAreConnectedDoesNotAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: answer(200), ReadHeaderTimeout: time.Minute}
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(&newcomers{Listener: l}) })
+	t.Cleanup(func() { _ = server.Close(); served.Wait() })
+
+	app := site("site")
+	app.Spec.Directory, app.Spec.Port = t.TempDir(), int32(l.Addr().(*net.TCPAddr).Port)
+	app.Spec.Checks.Public.URL = "http://" + serve(t, "127.0.0.1:0", answer(502)).String() + "/"
+	main := proc{pid: 100, parent: 1, comm: "node"}
+	p := prober(t)
+	p.FS, p.Clock = machine(t, main), func() v1alpha1.Instant { return moment(2 * time.Minute) }
+	p.Runtime = &fakeRuntime{snapshot: runtime.Snapshot{Daemon: runtime.Daemon{Home: pm2Home, Reachable: true}, Processes: []runtime.Process{row("site", "m", main)}}}
+	o := p.Observe(t.Context(), app, []string{v1alpha1.CheckLocal})
+	if got := o.Status(v1alpha1.CheckLocal); got != yes {
+		t.Fatalf("at first: %s", got)
+	}
+	o = p.Observe(t.Context(), app, []string{v1alpha1.CheckLocal, v1alpha1.CheckPublic})
+	if r, _ := o.Result(v1alpha1.CheckLocal); r.Status != no || r.Reason != string(facts.Closed) {
+		t.Errorf("%s %s: %s", r.Status, r.Reason, r.Message)
 	}
 }
