@@ -430,5 +430,8 @@ func (w *world) signs() []facts.Sign {
 	if w.cond.noModule {
 		list = append(list, facts.SignModuleNotFound)
 	}
+	if w.orphan != nil || w.strange != nil {
+		list = append(list, facts.SignAddressInUse)
+	}
 	return list
 }

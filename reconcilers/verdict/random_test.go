@@ -112,6 +112,11 @@ var troubles = []trouble{
 			w.serves(w.port.Listeners[0])
 		}
 	},
+	func(r *rand.Rand, w *world) { // it does not come up, and who has the port cannot be seen
+		w.gone(runtime.Errored)
+		w.port.Listeners = []facts.Listener{{Whose: facts.CannotTell, User: "deploy"}}
+		w.process.Signs, w.status["port"] = []facts.Sign{facts.SignAddressInUse}, maybe
+	},
 	func(r *rand.Rand, w *world) {
 		w.port.Listeners = nil
 		w.fail(r, "port", "local", "public")

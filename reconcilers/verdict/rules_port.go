@@ -49,6 +49,28 @@ var ruleOrphanOnPort = Rule{
 	},
 }
 
+// unseenListens is a listener of whom it cannot be told whose he is.
+var unseenListens = listenedBy(facts.CannotTell, "somebody listens on its port of whom it cannot be told whose he is",
+	"of everybody who listens on its port it can be told whose he is")
+
+// Perhaps he is an orphan, which a recovery would end, and perhaps he runs in a container, where nothing of ours reaches him.
+var rulePortHeldUnseen = Rule{
+	Name: "port-held-unseen", Sees: "it does not come up, its log says that its port is in use, and whose the process is that listens there cannot be told",
+	Blame: v1alpha1.BlamePort, Reason: "PortHeldUnseen", Remedy: v1alpha1.RemedyHold,
+	Limit: holdLimit, AtLimit: "one plain recovery", Act: true,
+	Next: []string{
+		"see who it is, as root: sudo ss -ltnp 'sport = :{port}'", "a container that publishes the port? docker ps --filter publish={port}",
+		"stop that program, or give one of the two another port",
+	},
+	When: []condition{
+		logNames(facts.SignAddressInUse, "an address that is in use"), unseenListens, not(oursListens), managerAsked, comesToNothing, not(answers), not(stoppedByHand),
+	},
+	says: func(v *view) string {
+		l, _ := v.port.By(facts.CannotTell)
+		return fmt.Sprintf("the application does not come up, because port %d is in use: by %s", v.port.Port, describe(l))
+	},
+}
+
 var ruleNotListening = Rule{
 	Name: "not-listening", Sees: "the process runs, and nobody listens on its port",
 	Blame: v1alpha1.BlameApp, Reason: "NotListening", Remedy: v1alpha1.RemedyRecover, Own: true,

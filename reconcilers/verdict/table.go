@@ -21,6 +21,7 @@ var rules = []Rule{
 	ruleRuntimeLost,
 
 	// It comes and goes.
+	rulePortHeldUnseen,
 	ruleCacheSignature,
 	ruleKnownFault,
 	ruleCrashLoop,

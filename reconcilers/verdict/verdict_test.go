@@ -245,6 +245,15 @@ func TestVerdicts(t *testing.T) {
 		{"our orphan has the port, and serves the old code", func(w *world) {
 			w.port.Listeners, w.status["port"] = []facts.Listener{orphan}, no
 		}, nil, "orphan-on-port", v1alpha1.BlamePort, v1alpha1.RemedyRecover, PlanPlain},
+		{"somebody who cannot be seen has the port, and it does not come up", func(w *world) {
+			w.gone(runtime.Errored)
+			w.port.Listeners, w.status["port"] = []facts.Listener{{Addr: "[::]:3003", Whose: facts.CannotTell, User: "deploy"}}, maybe
+			w.process.Signs = []facts.Sign{facts.SignAddressInUse}
+		}, nil, "port-held-unseen", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"its log says that the port is in use, and nobody has it any more", func(w *world) {
+			w.gone(runtime.Errored)
+			w.process.Signs = []facts.Sign{facts.SignAddressInUse}
+		}, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"run by another PM2", func(w *world) {
 			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
 			w.port.Listeners[0].Whose, w.status["port"] = facts.CannotTell, maybe
