@@ -102,6 +102,8 @@ func TestValidate(t *testing.T) {
 	b.wants(b.run(nil, "validate", "-f", good, "-o", "yaml"), exitWell, "kind: App\n", "confirmInterval: 5s", "note: ")
 	b.wants(b.run(nil, "validate", bad), exitUsage, bad+":5:3: spec.pausd: unknown key", "1 mistake;")
 	golden(t, "validate/bad", strings.ReplaceAll(b.out.String(), dir, "DIR"))
+	b.must(os.WriteFile(bad, []byte(strings.NewReplacer("paused: false", "pausd: false", "directory: /", "directory: x/").Replace(siteYAML)), 0o644))
+	b.wants(b.run(nil, "check", "-f", bad), exitUsage, "evenkeel: "+bad+":5:3: spec.pausd", "\nevenkeel: "+bad+":6:")
 	kept := filepath.Join(dir, "kept.yaml")
 	b.must(os.WriteFile(kept, []byte(strings.Replace(minimalYAML, "DIR", dir, 1)), 0o644))
 	b.wants(b.run(nil, "validate", "-f", kept), exitWell, "started and kept by evenkeel: no-such-program --quiet", "environment", "NODE_ENV, TOKEN",

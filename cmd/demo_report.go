@@ -210,6 +210,9 @@ func (r *sceneRecord) action() string {
 	case recoveries == 0:
 		return "held: told, and left alone"
 	case phases[len(phases)-1] == v1alpha1.PhaseFailed:
+		if recoveries == 1 {
+			return "gave up after 1 recovery"
+		}
 		return fmt.Sprintf("gave up after %d recoveries", recoveries)
 	case r.cleared():
 		return "recovered: " + strings.Join(r.plans(), ", then ") + "; cache cleared"

@@ -128,7 +128,7 @@ func outcome(phase v1alpha1.Phase, before, after *view, events []v1alpha1.Event)
 	if st.Phase != phase && moved == "" {
 		return "", nil
 	}
-	text := fmt.Sprintf("%s: %s → %s, %d attempts available", after.Name, before.Status.Phase, phase, after.maxAttempts()-after.spent())
+	text := fmt.Sprintf("%s: %s → %s, %s available", after.Name, before.Status.Phase, phase, count(int(after.maxAttempts()-after.spent()), "attempt"))
 	if st.Phase != phase {
 		text += fmt.Sprintf("; it is %s again: %s", st.Phase, plain(st.Message))
 	}

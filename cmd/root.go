@@ -71,7 +71,9 @@ func execute(ctx context.Context, g *globals, args []string) int {
 	}
 	var quiet *saidError
 	if !errors.As(err, &quiet) {
-		fmt.Fprintln(g.Stderr, "evenkeel:", explain(err))
+		for line := range strings.SplitSeq(explain(err).Error(), "\n") { // all mistakes of a file stand one below the other
+			fmt.Fprintln(g.Stderr, "evenkeel:", line)
+		}
 	}
 	var usage *usageError
 	if errors.As(err, &usage) {

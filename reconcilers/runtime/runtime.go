@@ -94,7 +94,9 @@ type Process struct {
 	// Memory is what the manager measured, in bytes; it is that of PID alone.
 	Memory uint64
 
-	// Mark is what the manager writes into the environment of this row's processes and of no other's (PM2's unique_id).
+	// Mark is what the manager writes into the environment of the processes of this application, and of no other. Under PM2 it
+	// is unique_id, which all instances of an application share: it proves whose application a process is, and not which row's.
+	// Empty where the manager gives none.
 	Mark string
 	// Home is where the manager keeps its things (PM2_HOME).
 	Home string

@@ -42,6 +42,14 @@ var (
 	localAnswers  = localEnds(facts.Answered, "it answers, be it with an error", "it gives no answer at all")
 )
 
+// count is a number of things, in words.
+func count(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 var ruleCacheSignature = Rule{
 	Name: "cache-signature", Sees: "it comes and goes without an answer, and its log names one of the cache folders",
 	Blame: v1alpha1.BlameCache, Reason: "CacheSignature", Remedy: v1alpha1.RemedyRecover, Plan: PlanClean, Own: true, Certain: true,
@@ -60,8 +68,8 @@ var ruleCrashLoop = Rule{
 		comesAndGoes, managerAsked, not(answers), not(stateIs("given up", runtime.Errored)), not(stoppedByHand),
 	},
 	says: func(v *view) string {
-		return fmt.Sprintf("the application comes and goes: %d lives without a good answer, %d unplanned exits in ten minutes",
-			v.lives(), v.process.Crashes)
+		return fmt.Sprintf("the application comes and goes: %s without a good answer, %s in ten minutes",
+			count(v.lives(), "life", "lives"), count(v.process.Crashes, "unplanned exit", "unplanned exits"))
 	},
 	adjust: cleanIfCacheFills,
 }
