@@ -147,6 +147,27 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 		local = p.askLocal(ctx, l) // it was somebody else who was asked
 	}
 
+	// What may take its whole time is asked beside the rest.
+	var slow sync.WaitGroup
+	beside := func(name string, ask func() v1alpha1.CheckResult) func() v1alpha1.CheckResult {
+		var r v1alpha1.CheckResult
+		if isDue(name) {
+			slow.Go(func() {
+				started := time.Now()
+				r = ask()
+				r.Took.Duration = time.Since(started)
+			})
+		}
+		return func() v1alpha1.CheckResult {
+			slow.Wait()
+			return r
+		}
+	}
+	database := beside(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult {
+		return p.databaseResult(ctx, l, surroundings{local: local.Status, public: public.Status})
+	})
+	disk := beside(v1alpha1.CheckDisk, func() v1alpha1.CheckResult { return p.diskResult(ctx, l) })
+
 	o := v1alpha1.Observation{At: l.now}
 	add := func(name string, ask func() v1alpha1.CheckResult) {
 		if !isDue(name) {
@@ -169,14 +190,12 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	add(v1alpha1.CheckPublic, func() v1alpha1.CheckResult { return public })
 	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return p.workersResult(l, local.Status == metav1.ConditionFalse) })
 	add(v1alpha1.CheckMemory, func() v1alpha1.CheckResult { return p.memoryResult(l) })
-	add(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult {
-		return p.databaseResult(ctx, l, surroundings{local: local.Status, public: public.Status})
-	})
 	add(v1alpha1.CheckDeploy, func() v1alpha1.CheckResult { return p.deployResult(l) })
 	add(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return p.buildResult(l) })
-	add(v1alpha1.CheckDisk, func() v1alpha1.CheckResult { return p.diskResult(ctx, l) })
 	add(v1alpha1.CheckHost, func() v1alpha1.CheckResult { return p.hostResult(l) })
 	add(v1alpha1.CheckEnvironment, func() v1alpha1.CheckResult { return p.environmentResult(l) })
+	add(v1alpha1.CheckDatabase, database)
+	add(v1alpha1.CheckDisk, disk)
 	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int { return cmp.Compare(a.Check, b.Check) })
 	o.Took = metav1.Duration{Duration: time.Since(begin).Round(10 * time.Microsecond)}
 	return o
