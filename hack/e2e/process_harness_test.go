@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // proc names a process for good.
@@ -38,6 +39,15 @@ func statOf(pid int) []string {
 }
 
 func (p proc) alive() bool { return p.PID > 0 && procOf(p.PID) == p }
+
+// statUID is whose a process is; -1 where it does not live.
+func statUID(p proc) int {
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", p.PID))
+	if err != nil || !p.alive() {
+		return -1
+	}
+	return int(info.Sys().(*syscall.Stat_t).Uid)
+}
 
 // ppid is the parent, 0 where there is none.
 func (p proc) ppid() int {

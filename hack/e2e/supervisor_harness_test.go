@@ -27,6 +27,8 @@ type supervisor struct {
 	File     string // the desired file
 	StateDir string
 	Log      string // what it wrote on standard output and error
+	// User is who runs it, and its other commands: deploy, or root.
+	User string
 	// Wrap stands before the program (strace and the like); Args behind `run -f … --state-dir …`.
 	Wrap, Args []string
 	// Terminal, if set, is the terminal that it is started on, in a session of its own, instead of the log.
@@ -44,7 +46,7 @@ type supervisor struct {
 // prepare writes the desired file and makes a state folder, and starts nothing.
 func (w *world) prepare(name string, d *desired) *supervisor {
 	w.Helper()
-	s := &supervisor{world: w, App: "bbyatch", StateDir: filepath.Join(w.dir, name+"-state"),
+	s := &supervisor{world: w, App: "bbyatch", User: "deploy", StateDir: filepath.Join(w.dir, name+"-state"),
 		File: filepath.Join(w.dir, name+".yaml"), Log: filepath.Join(w.dir, name+".log")}
 	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
 		w.Fatal(err)
@@ -67,7 +69,7 @@ func (w *world) supervise(d *desired) *supervisor {
 // begin starts the process.
 func (s *supervisor) begin() {
 	s.Helper()
-	args := append([]string{"exec", "-u", "deploy", "--"}, s.Wrap...)
+	args := append([]string{"exec", "-u", s.User, "--"}, s.Wrap...)
 	args = append(args, s.binary, "run", "-f", s.File, "--state-dir", s.StateDir)
 	s.cmd = s.command(append(args, s.Args...)...)
 	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -178,10 +180,10 @@ func (s *supervisor) end() {
 	}
 }
 
-// cli runs another command of evenkeel's as deploy: stdout, stderr, exit code.
+// cli runs another command of evenkeel's as its user: stdout, stderr, exit code.
 func (s *supervisor) cli(args ...string) (string, string, int) {
 	s.Helper()
-	return s.as("deploy", append([]string{s.binary, "--state-dir", s.StateDir}, args...)...)
+	return s.as(s.User, append([]string{s.binary, "--state-dir", s.StateDir}, args...)...)
 }
 
 // get is the App as `evenkeel status -o json` shows it.

@@ -170,6 +170,7 @@ type pm2Row struct {
 	ID   int    `json:"pm_id"`
 	Env  struct {
 		Status      string `json:"status"`
+		Mode        string `json:"exec_mode"`
 		RestartTime int    `json:"restart_time"`
 	} `json:"pm2_env"`
 }

@@ -5,6 +5,9 @@
 FAULTS+='
 pm2-with JS        the site is started anew with these settings of PM2 over its usual ones, such as "kill_timeout: 12000"
 pm2-restart        somebody says pm2 restart
+pm2-reload         somebody says pm2 reload
+pm2-twice          the site is started a second time under its name: PM2 lists it twice, and the second finds the port taken
+pm2-elsewhere [USER]  the site is run by another PM2, in a home of its own (of the user deploy)
 pm2-many [N]       somebody runs so many pm2 commands at once (8)
 touch-watched      a file changes in the folder watched/ (for pm2-with "watch: [...]")
 npm-killed         kill -9 of the process that PM2 keeps, and not of its children (for pm2-with "script: npm")
@@ -28,7 +31,7 @@ const usual = {
   cwd: __dirname,
   script: 'node_modules/next/dist/bin/next',
   args: 'start -p $APP_PORT',
-  node_args: '--require ./faults.cjs',
+  node_args: '--require ' + __dirname + '/faults.cjs', // in cluster mode PM2 has another folder when this is read
   exec_mode: 'fork',
   env: { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', SITE_FAULTS: '1' },
 };
@@ -51,6 +54,39 @@ clear_pm2_with() {
 
 # in the background: it waits for the end of the old process
 fault_pm2_restart() { pm2 -s restart bbyatch >/dev/null 2>&1 9>&- & }
+fault_pm2_reload() { pm2 -s reload bbyatch >/dev/null || die "pm2 did not reload the site"; }
+fault_pm2_twice() {
+  mark pm2-twice
+  as deploy env -C "$APP_DIR" timeout 30 "$DEPLOY_HOME/bin/pm2" -s start node_modules/next/dist/bin/next -f --name bbyatch \
+    -- start -p "$APP_PORT" </dev/null >>"$logs/pm2.log" 2>&1 || die "pm2 could not start it a second time, see $logs/pm2.log"
+}
+clear_pm2_twice() {
+  forget_app
+  pm2_fresh bbyatch "$APP_DIR"
+}
+
+elsewhere() { echo "$live/pm2-of-$1"; }
+pm2_of() { # USER ARGS…: PM2 in its other home
+  local user=$1
+  shift
+  as "$user" env -C "$APP_DIR" "PM2_HOME=$(elsewhere "$user")" timeout 30 "$DEPLOY_HOME/bin/pm2" -s "$@" </dev/null >>"$logs/pm2.log" 2>&1
+}
+fault_pm2_elsewhere() {
+  local user=${1:-deploy}
+  mark pm2-elsewhere "$user"
+  install -d -m 755 -o "$user" -g "$(id -gn "$user")" "$(elsewhere "$user")"
+  forget_app
+  pm2_of "$user" start ecosystem.config.js || die "PM2 could not start the site as $user, see $logs/pm2.log"
+  wait_for 30 site_answers || die "the site does not answer"
+}
+clear_pm2_elsewhere() {
+  local user
+  user=$(cat "$run/faults/pm2-elsewhere" 2>/dev/null) || return 0
+  pm2_of "$user" kill || true
+  rm -rf "$(elsewhere "$user")"
+  forget_app
+  pm2_fresh bbyatch "$APP_DIR"
+}
 fault_pm2_many() {
   local n
   for ((n = 0; n < ${1:-8}; n++)); do pm2 -s jlist >/dev/null 2>&1 9>&- & done

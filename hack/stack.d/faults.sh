@@ -101,7 +101,7 @@ clear_quietly() {
   for n in "$run"/faults/*; do
     [[ -e $n ]] || continue
     case ${n##*/} in
-      memory-low | dns* | network-down | edge-* | upstream-silent | deploy | pm2-with | postgres-full | postgres-wrong-password | port-*) clear_one "${n##*/}" ;;
+      memory-low | dns* | network-down | edge-* | upstream-silent | deploy | pm2-with | pm2-twice | pm2-elsewhere | postgres-full | postgres-wrong-password | mariadb | port-*) clear_one "${n##*/}" ;;
     esac
   done
   for n in orphan stranger deployer slow-start; do kill_mark $n; done

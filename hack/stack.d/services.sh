@@ -164,12 +164,13 @@ forget_app() {
   pm2 -s delete bbyatch >/dev/null 2>&1 || true
   free_port
 }
-# free_port: ends whoever holds the site's port and is not PM2's own site
+# free_port: ends whoever holds the site's port and is neither PM2's own site nor PM2 itself, which listens for a cluster
 free_port() {
-  local p own
+  local p own daemon
   own=$(app_pid) || own=0
+  daemon=$(pm2_daemon) || daemon=0
   for p in $(listener $APP_PORT); do
-    [[ $p == "$own" ]] || kill -KILL "$p" 2>/dev/null || true
+    [[ $p == "$own" || $p == "$daemon" ]] || kill -KILL "$p" 2>/dev/null || true
   done
 }
 pm2_fresh() { # NAME FOLDER

@@ -31,6 +31,39 @@ var manager = []Row{
 		Says: []string{"/home/deploy/.pm2-of-nobody"}, Check: "one-daemon", Seconds: 45,
 	},
 	{
+		Name: "run-by-another-user", Failure: "the site is run by another user's PM2, and evenkeel's own knows nothing of it",
+		Faults: []string{"pm2-elsewhere other"}, Unseen: true, Action: Hold, Blame: manages, Rules: []string{"answers-elsewhere"}, App: Replaced, Starts: true,
+		Says: []string{"user other"}, Check: "one-daemon", Seconds: 50,
+	},
+	{
+		Name: "another-home", Failure: "it hangs, under a PM2 of another home than the user's usual one",
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "another-home",
+	},
+	{
+		Name: "supervised-by-root", Failure: "it hangs, and PM2 gives up on it later, while evenkeel is run by root and PM2 by deploy",
+		Action: Plain, Blame: app, Rules: []string{"hung", "process-gone"}, App: Replaced, Lift: Itself, Case: "as-root",
+	},
+	{
+		Name: "listed-twice", Failure: "it was started a second time under its name, and finds its port taken by the first",
+		Action: Nothing, App: Kept, Case: "listed-twice",
+	},
+	{
+		Name: "cluster-reload", Failure: "cluster mode: the operator says pm2 reload, and each worker is replaced",
+		Action: Nothing, App: Replaced, Lift: Itself, Case: "cluster",
+	},
+	{
+		Name: "cluster-worker-killed", Failure: "cluster mode: one of two workers is killed, and PM2 brings it back",
+		Action: Nothing, App: Replaced, Lift: Itself, Case: "cluster",
+	},
+	{
+		Name: "cluster-worker-hangs", Failure: "cluster mode: one of two workers hangs, and the other one serves",
+		Action: Nothing, App: Kept, Lift: Itself, Case: "cluster",
+	},
+	{
+		Name: "cluster-hangs", Failure: "cluster mode: every worker hangs, while PM2's daemon listens for them",
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "cluster",
+	},
+	{
 		Name: "stopped", Failure: "the operator stops it: pm2 stop, and pm2 start later",
 		Faults: []string{"pm2-stop"}, Action: Hold, Blame: operator, Rules: []string{"operator-stop"}, App: Replaced, Seconds: 35,
 	},
