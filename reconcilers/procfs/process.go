@@ -229,6 +229,32 @@ func (h handle) stat(p *Process, buf []byte) error {
 	return nil
 }
 
+// statAt reads a process without a handle on it, in as few system calls as there can be: this is done for every process of the
+// machine at every look. path is that of its stat file below root, and ends in a NUL byte. Should the number have been given
+// away between the two questions, which takes another four million processes, the user is that of the one before.
+func statAt(root, pid int, path []byte, p *Process, buf []byte) error {
+	h := handle{pid: pid}
+	fd, err := openat(root, path, unix.O_RDONLY)
+	if err != nil {
+		return h.fail("stat", err)
+	}
+	b, err := readLine(fd, buf)
+	_ = unix.Close(fd)
+	if err != nil {
+		return h.fail("stat", err)
+	}
+	if err := parseStat(b, p); err != nil {
+		return fmt.Errorf("process %d: stat: %w", pid, err)
+	}
+	// The folder tells who runs it; of the files in it, those of a process that may not be looked into are root's.
+	var st unix.Stat_t
+	if err := unix.Fstatat(root, string(path[:len(path)-len("/stat\x00")]), &st, 0); err != nil {
+		return h.fail("folder", err)
+	}
+	p.UID = st.Uid
+	return nil
+}
+
 // fail names the file, and knows what the kernel says once a process has ended.
 func (h handle) fail(file string, err error) error {
 	if missing(err) {

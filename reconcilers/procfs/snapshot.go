@@ -28,10 +28,11 @@ func (fs FS) Processes() ([]Process, error) {
 // Snapshot reads all processes, for several questions about one moment.
 func (fs FS) Snapshot() (Snapshot, error) {
 	s := Snapshot{Processes: make([]Process, 0, 256)}
-	buf := make([]byte, 2048)
-	err := fs.each(func(h handle) error {
+	buf, path := make([]byte, 2048), make([]byte, 0, 32)
+	err := fs.numbers(func(root, pid int, name []byte) error {
 		var p Process
-		switch err := h.stat(&p, buf); {
+		path = append(append(path[:0], name[:len(name)-1]...), "/stat\x00"...)
+		switch err := statAt(root, pid, path, &p, buf); {
 		case err == nil:
 			s.Processes = append(s.Processes, p)
 		case errors.Is(err, os.ErrPermission):
@@ -140,6 +141,29 @@ func parentOf(parent, child Process) bool {
 
 // each opens every process in turn.
 func (fs FS) each(visit func(h handle) error) error {
+	return fs.numbers(func(root, pid int, name []byte) error {
+		fd, err := openat(root, name, unix.O_PATH|unix.O_DIRECTORY)
+		if missing(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("process %d: %w", pid, err)
+		}
+		h, err := fs.handle(fd, pid)
+		if errors.Is(err, ErrGone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer h.close()
+		return visit(h)
+	})
+}
+
+// numbers hands over the pid of every process in turn, with the name of its folder, which ends in a NUL byte, in the open
+// folder root.
+func (fs FS) numbers(visit func(root, pid int, name []byte) error) error {
 	root, err := unix.Open(fs.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", fs.root, err)
@@ -150,22 +174,7 @@ func (fs FS) each(visit func(h handle) error) error {
 		if !ok || pid == 0 || pid > 1<<31-1 {
 			return nil
 		}
-		fd, err := openat(root, name, unix.O_PATH|unix.O_DIRECTORY)
-		if missing(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("process %d: %w", pid, err)
-		}
-		h, err := fs.handle(fd, int(pid))
-		if errors.Is(err, ErrGone) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer h.close()
-		return visit(h)
+		return visit(root, int(pid), name)
 	})
 	if err != nil {
 		return fmt.Errorf("list %s: %w", fs.root, err)

@@ -67,6 +67,16 @@ func readSmall(fd int, buf []byte) ([]byte, error) {
 	return buf[:filled], nil
 }
 
+// readLine is readSmall for a file of one line: what ends like one has no more.
+func readLine(fd int, buf []byte) ([]byte, error) {
+	n, err := read(fd, buf)
+	if err != nil || n > 0 && n < len(buf) && buf[n-1] == '\n' {
+		return buf[:n], err
+	}
+	more, err := readSmall(fd, buf[n:])
+	return buf[:n+len(more)], err
+}
+
 var errTooLong = errors.New("longer than expected")
 
 // readAll reads to the end, but not past limit bytes.

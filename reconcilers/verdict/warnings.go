@@ -94,16 +94,19 @@ var warnKilled = Warning{
 	Sees: "the kernel has killed a process of the application for want of memory; or, where its words may be read by root only, one was ended by SIGKILL as the kernel killed one",
 	Next: []string{"see it: journalctl -k | grep -i 'killed process'", "see who uses memory: ps -eo pid,user,rss,comm --sort=-rss | head"},
 	stands: func(v *view) (string, metav1.ConditionStatus) {
+		// Where nothing was killed, as nearly always, this costs no more than one fact of each look.
 		var last *facts.Host
-		killed := 0
+		from := 0
 		for n := len(v.c.Recent) - 1; n >= 0 && last == nil; n-- {
-			o := &v.c.Recent[n]
-			if p, ok := facts.Of[facts.Process](o, v1alpha1.CheckProcess); ok {
-				killed = max(killed, p.Killed)
+			h, ok := facts.Of[facts.Host](&v.c.Recent[n], v1alpha1.CheckHost)
+			if ok && h.Killed > 0 && (h.KilledApp || h.MayBeApp) {
+				last, from = &h, n
 			}
-			if h, ok := facts.Of[facts.Host](o, v1alpha1.CheckHost); ok && h.Killed > 0 && (h.KilledApp || h.MayBeApp) {
-				last = &h
-			}
+		}
+		killed := 0
+		for n := from; n < len(v.c.Recent) && last != nil; n++ {
+			p, _ := facts.Of[facts.Process](&v.c.Recent[n], v1alpha1.CheckProcess)
+			killed = max(killed, p.Killed)
 		}
 		const rootOnly = "the kernel's own words of that may be read by root only"
 		switch {
