@@ -22,6 +22,7 @@ type load struct {
 	used    map[procfs.Identity]time.Duration
 	main    procfs.Identity
 	waiting procfs.Waiting
+	wanting bool         // the main process ran, or wanted to
 	tree    map[int]bool // the application's pids at the last look
 
 	last   v1alpha1.Instant // of the last look of all
@@ -63,7 +64,7 @@ func (p *Prober) hostResult(l *look) v1alpha1.CheckResult {
 	if avg, err := p.FS.LoadAvg(); err == nil {
 		f.Load = avg.Avg1
 	}
-	now := load{at: l.now, main: l.main.Identity, last: l.now}
+	now := load{at: l.now, main: l.main.Identity, wanting: l.main.State == procfs.Running, last: l.now}
 	times, err := p.FS.CPUTimes()
 	now.times = times
 	if l.life != "" {
@@ -131,6 +132,11 @@ func share(l *look, old, now *load, f *facts.Host) {
 	if old.main == now.main && old.waiting.Ran >= 0 && now.waiting.Ran >= 0 && l.life != "" {
 		f.Waited = part(now.waiting.Waited-old.waiting.Waited, window)
 		f.Ran = part(now.waiting.Ran-old.waiting.Ran, window)
+		if old.wanting && now.wanting && now.waiting.Ran == old.waiting.Ran {
+			// The kernel adds up a wait only when it ends. Who wants a processor at both looks, and had none in between, has
+			// waited all the time.
+			f.Waited = 1
+		}
 	}
 	var app, most time.Duration
 	for n := range l.procs.Processes {

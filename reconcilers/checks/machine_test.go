@@ -119,6 +119,9 @@ func TestHostResultTellsWhoKeepsWhomFromAProcessor(t *testing.T) {
 		{"the application itself does", 200, 0, 190, 20 * time.Millisecond, 950 * time.Millisecond, yes},
 		{"busy, but it gets what it wants", 200, 0, 2, 20 * time.Millisecond, 30 * time.Millisecond, yes},
 		{"it is in an endless loop, and gets its share", 200, 0, 50, 500 * time.Millisecond, 500 * time.Millisecond, yes},
+		{"it has got nothing at all, of which the kernel tells only when it ends", 200, 0, 0, 0, 0, no},
+		{"it has got a little, and waited little", 200, 0, 0, time.Millisecond, 0, yes},
+		{"it has nothing to do", 200, 0, 0, 0, 0, yes},
 	} {
 		dir := t.TempDir()
 		p := proberOn(procfs.New(dir))
@@ -128,6 +131,9 @@ func TestHostResultTellsWhoKeepsWhomFromAProcessor(t *testing.T) {
 			p.lookAtProcesses(l)
 			l.late = 0
 			l.main, _ = l.procs.Get(100)
+			if tc.name == "it has nothing to do" {
+				l.main.State = procfs.Sleeping
+			}
 			l.tree = map[int]procfs.Process{100: l.main}
 			return p.hostResult(l)
 		}
