@@ -319,3 +319,34 @@ func TestALeadingCheckThatCannotBeAskedIsNotForgotten(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 }
+
+// TestAnotherBlameIsToldAtItsSecondLook: as things come back one after the other, a look may blame whoever comes first.
+func TestAnotherBlameIsToldAtItsSecondLook(t *testing.T) {
+	network := proxyDown
+	network.Blame, network.Reason = v1alpha1.BlameNetwork, "NotReachableFromOutside"
+	r := degradedBy(proxyDown, yes)
+	r.judge.verdict = network
+	r.see(time.Minute, yes, no)
+	r.wantTold(t, "for one look", "")
+	r.judge.verdict = proxyDown
+	r.see(time.Minute, yes, no)
+	r.wantTold(t, "the proxy again", "")
+	if got := r.record.Incident.Blames; !slices.Equal(got, []v1alpha1.Blame{v1alpha1.BlameProxy}) {
+		t.Errorf("blamed %v", got)
+	}
+	r.judge.verdict = network
+	r.see(time.Minute, yes, no)
+	r.wantTold(t, "the network, at first", "")
+	r.see(time.Minute, yes, no)
+	r.wantTold(t, "the network, once more", "Degraded/Network")
+	if got := r.record.Incident.Blames; !slices.Equal(got, []v1alpha1.Blame{v1alpha1.BlameProxy, v1alpha1.BlameNetwork}) {
+		t.Errorf("blamed %v", got)
+	}
+
+	down := proxyDown
+	down.Blame, down.Down = v1alpha1.BlameConfig, true
+	r = degradedBy(proxyDown, yes)
+	r.judge.verdict = down
+	r.see(time.Minute, no, no)
+	r.wantTold(t, "down", "Degraded/Config")
+}

@@ -151,6 +151,14 @@ func (s *stepper) noteProven() {
 	}
 }
 
+// isSudden tells whether a confirmed failure is somebody else's fault all at once. What fails, and what comes back, does so
+// one thing after the other: a look in between may blame whoever comes first, so that another blame is believed at its second
+// look. That an application is down is never kept back.
+func (s *stepper) isSudden(v *v1alpha1.Verdict) bool {
+	old := s.r.Verdict
+	return s.r.Phase == v1alpha1.PhaseDegraded && old != nil && old.Blame != v.Blame && !v.Certain && !v.Down
+}
+
 // noteVerdict keeps the verdict in the record while something does not hold, and journals a new one.
 func (s *stepper) noteVerdict(v v1alpha1.Verdict) {
 	old := s.r.Verdict
@@ -204,7 +212,8 @@ func (s *stepper) alert(v *v1alpha1.Verdict) {
 	holds := s.c.Latest().Holds()
 	switch s.r.Phase {
 	case v1alpha1.PhaseDegraded, v1alpha1.PhaseRecovering:
-		if i != nil && !holds && v.Remedy != v1alpha1.RemedyWait && v.Remedy != v1alpha1.RemedyNone {
+		sudden := s.sudden && s.r.Phase == v1alpha1.PhaseDegraded // what is acted upon is told
+		if i != nil && !holds && !sudden && v.Remedy != v1alpha1.RemedyWait && v.Remedy != v1alpha1.RemedyNone {
 			s.tellDegraded(v)
 		}
 	case v1alpha1.PhaseHealthy:

@@ -60,6 +60,7 @@ type stepper struct {
 	in       Input
 	verdict  *v1alpha1.Verdict // of the newest observation, if it is fresh
 	lookAll  bool              // everything is asked before anything is decided
+	sudden   bool              // the newest verdict blames somebody else than the one before, and may be of this one look
 	commands []Command
 	next     v1alpha1.Instant
 }
@@ -102,6 +103,7 @@ func (s *stepper) observed() {
 	v := s.judge.Diagnose(&s.c)
 	s.boundWait(latest, &v)
 	s.verdict = &v
+	s.sudden = s.isSudden(&v)
 	s.noteVerdict(v)
 	if s.r.Recovery.Open() {
 		s.goOn(latest, &v)
@@ -111,7 +113,7 @@ func (s *stepper) observed() {
 	for range maxEvents {
 		s.account(&v)
 		d := Decide(s.judge, &s.c, &v)
-		if d.Confirmed {
+		if d.Confirmed && !s.sudden {
 			s.noteBlame(&v)
 		}
 		s.r.Hold, s.r.Blocked = d.Hold, d.Blocked
