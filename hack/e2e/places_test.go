@@ -26,7 +26,11 @@ func init() {
 	register(testCase{Name: "log-rotation", Seconds: 15, Run: testLogRotation})
 	register(testCase{Name: "foreground", Seconds: 16, Run: testForeground})
 	register(testCase{Name: "under-pm2", Seconds: 60, Run: testUnderPM2})
-	register(testCase{Name: "down-while-nginx-is", Seconds: 30, Run: testDownWhileNginxIs})
+	register(testCase{Name: "down-while-nginx-is", Seconds: 30, Run: func(w *world) { testDownWhileNginxIs(w, v1alpha1.BlameProxy) }})
+	register(testCase{Name: "down-while-all-are", Seconds: 40, Run: func(w *world) {
+		w.touches("postgres")
+		testDownWhileNginxIs(w, v1alpha1.BlameDatabase, "postgres-stop")
+	}})
 	register(testCase{Name: "down-while-postgres-is", Seconds: 18, Run: testDownWhilePostgresIs})
 	register(testCase{Name: "gives-up", Seconds: 50, Run: testGivesUp})
 }
@@ -365,14 +369,13 @@ func testUnderPM2(w *world) {
 	}
 }
 
-// testDownWhileNginxIs: what is not running is started, whoever else is down.
-func testDownWhileNginxIs(w *world) {
+// testDownWhileNginxIs: what is not running is started, whoever else is down. What is left then is another's fault.
+func testDownWhileNginxIs(w *world, others v1alpha1.Blame, also ...string) {
 	w.touches("nginx")
 	d := w.reference()
 	in := w.inbox(d)
 	s := w.supervise(d)
-	w.fault("nginx-stop")
-	t0 := w.unseen("crash-errored")
+	t0 := w.unseenAll(append(append([]string{"nginx-stop"}, also...), "crash-errored")...)
 	back := w.eventually(40*time.Second, "200 on the site's own port", func() (string, bool) {
 		return s.summary(), w.local() == http.StatusOK && w.site().PID != 0
 	})
@@ -380,14 +383,16 @@ func testDownWhileNginxIs(w *world) {
 	if finished.Outcome != "Verified" {
 		w.Errorf("the recovery ended %s: %s; the public path must not fail it", finished.Outcome, finished.Message)
 	}
-	// what is left is the proxy's
-	s.eventually(testCooldown+30*time.Second, "held for the proxy", func() (string, bool) {
+	s.eventually(testCooldown+30*time.Second, "held for "+string(others), func() (string, bool) {
 		st := s.state()
-		return s.summary(), st.Phase == v1alpha1.PhaseDegraded && st.Verdict != nil && st.Verdict.Blame == v1alpha1.BlameProxy
+		return s.summary(), st.Phase == v1alpha1.PhaseDegraded && st.Verdict != nil && st.Verdict.Blame == others && st.Verdict.Remedy == v1alpha1.RemedyHold
 	})
 	site := w.mustSite()
 	s.waitPasses(4, 30*time.Second)
 	w.fault("nginx-start")
+	for _, f := range also {
+		w.clear(f)
+	}
 	s.waitHealthy(30 * time.Second)
 	if now := w.site(); now != site {
 		w.Errorf("the site was %s and is %s", site, now)
@@ -396,7 +401,7 @@ func testDownWhileNginxIs(w *world) {
 		w.Errorf("%d recoveries, want 1", n)
 	}
 	if i := s.state().Incident; i == nil || i.Spent != 0 {
-		w.Errorf("the proxy's failure has spent an attempt: %+v", i)
+		w.Errorf("another's failure has spent an attempt: %+v", i)
 	}
 	w.measure.times(t0, firstFailure(s, t0), s.waitPhase(time.Second, t0, v1alpha1.PhaseDegraded).Time.Time, back)
 	w.measure.add("alerts %q", words(in.byProgram()))

@@ -45,6 +45,7 @@ ensure_packages() {
   need jq jq
   need procps ps
   need passwd useradd
+  need mariadb-server-core mariadbd
   pg_bin >/dev/null || want+=(postgresql)
   [[ -s /etc/ssl/certs/ca-certificates.crt ]] || want+=(ca-certificates)
   type -P npm >/dev/null || want+=(npm)

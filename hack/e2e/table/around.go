@@ -63,11 +63,25 @@ var database = []Row{
 		Action: Hold, Blame: dataBlame, Rules: []string{"database-while-well"}, App: Kept, Lost: []string{"postgres"}, Seconds: 45,
 	},
 	{
+		Name: "mariadb-stopped", Failure: "MariaDB is stopped, which the site has beside PostgreSQL; its front page does not need it",
+		Before: []string{"mariadb"}, Faults: []string{"mariadb-stop"},
+		Spec: map[string]any{
+			"spec.checks.database.envFile": "mariadb.env", "spec.checks.database.require": []any{"MARIADB_URL"},
+			"spec.checks.database.connect": "Always", "spec.checks.database.timeout": "1s",
+		},
+		Action: Hold, Blame: dataBlame, Rules: []string{"database-while-well"}, App: Kept, Says: []string{"MySQL at 127.0.0.1:3306 refuses"},
+		Long: true, Seconds: 65,
+	},
+	{
 		Name: "postgres-back", Failure: "PostgreSQL was down and is back, and the site still fails",
 		Action: Plain, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lost: []string{"postgres"}, Case: "postgres-back",
 	},
 	{
 		Name: "down-and-postgres-too", Failure: "it is down, and PostgreSQL is stopped: it is started all the same",
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lost: []string{"postgres"}, Case: "down-while-postgres-is",
+	},
+	{
+		Name: "down-and-all-else-too", Failure: "it is down, and both PostgreSQL and Nginx are stopped: it is started all the same",
+		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lost: []string{"nginx", "postgres"}, Case: "down-while-all-are",
 	},
 }
