@@ -44,7 +44,7 @@ func pairName(p table.Pair) string {
 	return strings.ReplaceAll(p[0].Fault+"-and-"+p[1].Fault, " ", "-")
 }
 
-// testPair has two faults at once for some passes, whatever evenkeel makes of them. Nobody else is harmed; when both have
+// testPair has two faults at once for some passes. One of both is told of, where it shows; nobody else is harmed; when both have
 // gone it ends Healthy by itself, after a reset where it has given up, for which it must have had its reasons.
 func testPair(w *world, p table.Pair) {
 	w.touches(append(slices.Clone(p[0].Lost), p[1].Lost...)...)
@@ -61,6 +61,7 @@ func testPair(w *world, p table.Pair) {
 	if stranger.PID != 0 && !stranger.alive() {
 		w.Error("the stranger was ended")
 	}
+	w.pairTold(in, p, t0)
 	lifted := time.Now()
 	w.clear(faultArgs(p[1].Fault)[0])
 	w.clear(faultArgs(p[0].Fault)[0])
@@ -107,6 +108,25 @@ func testPair(w *world, p table.Pair) {
 		w.note("%s %s %s: %s", a.Time.Format("15:04:05"), a.Kind, a.Blame, a.Message)
 	}
 	w.measure.add("Healthy %.0f s after both were lifted, %d recoveries, %q%s", took.Seconds(), len(begun), words(in.byProgram()), reset)
+}
+
+// pairTold waits for an alert that blames somebody whom one of both faults is blamed on, where one of them shows alone.
+func (w *world) pairTold(in *inbox, p table.Pair, t0 time.Time) {
+	w.Helper()
+	blame, within := p.Told()
+	if within == 0 {
+		return
+	}
+	// where the machine that runs the tests is itself starved, that is a true verdict, too
+	blame = append(blame, v1alpha1.BlameHost)
+	_, told := w.within(time.Until(t0.Add(within+2*noise)), func() (string, bool) {
+		return "", slices.ContainsFunc(in.byProgram(), func(a v1alpha1.Alert) bool {
+			return a.Kind == v1alpha1.AlertDegraded && slices.Contains(blame, a.Blame)
+		})
+	})
+	if !told {
+		w.Errorf("no alert blames one of %v within %s and %s of noise: %q", blame, within, 2*noise, words(in.byProgram()))
+	}
 }
 
 // unseenAll injects several faults while nobody looks, so that all are there at the first look.

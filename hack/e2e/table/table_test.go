@@ -148,6 +148,9 @@ func TestPairsArePossible(t *testing.T) {
 		if !strings.Contains(faults, "\nclear_"+strings.ReplaceAll(name, "-", "_")+"()") {
 			t.Errorf("%s cannot be cleared", name)
 		}
+		if len(p.Blame) == 0 {
+			t.Errorf("nobody is to blame for %s", name)
+		}
 	}
 	pairs := Pairs()
 	if len(pairs) < 200 {
@@ -156,6 +159,24 @@ func TestPairsArePossible(t *testing.T) {
 	for _, p := range pairs {
 		if p[0].Takes == p[1].Takes {
 			t.Errorf("%s and %s exclude each other", p[0].Fault, p[1].Fault)
+		}
+	}
+}
+
+func TestWhatAPairMustTell(t *testing.T) {
+	quiet, loud, blind := Part{Blame: dns}, Part{Blame: app, Shows: time.Second}, Part{Blame: manages, Blinds: true}
+	for _, c := range []struct {
+		pair   Pair
+		blame  string
+		within time.Duration
+	}{
+		{Pair{quiet, quiet}, "[DNS DNS]", 0},
+		{Pair{quiet, loud}, "[DNS App]", time.Second},
+		{Pair{loud, loud}, "[App App]", time.Second},
+		{Pair{loud, blind}, "[App Runtime]", 0},
+	} {
+		if blame, within := c.pair.Told(); fmt.Sprint(blame) != c.blame || within != c.within {
+			t.Errorf("%v within %s, want %s within %s", blame, within, c.blame, c.within)
 		}
 	}
 }
