@@ -194,10 +194,13 @@ func DeployWork(comm string, args []string) string {
 		return "next build"
 	}
 	words := commandWords(args)
-	if len(words) == 0 || watches(args) {
+	if len(words) == 0 {
 		return ""
 	}
 	program, rest := words[0], words[1:]
+	if watches(program, args) {
+		return ""
+	}
 	switch program {
 	case "git":
 		return workOf("git", rest, gitWork)
@@ -227,9 +230,16 @@ func DeployWork(comm string, args []string) string {
 	return unpackWork(program, args)
 }
 
-// watches tells of a build that goes on for as long as somebody works on the source: it is no deploy, and never ends.
-func watches(args []string) bool {
-	return slices.ContainsFunc(args, func(a string) bool { return a == "-w" || strings.Contains(a, "watch") })
+// watches tells of a build that goes on for as long as somebody works on the source: it is no deploy, and never ends. A folder
+// may be called so, too; and to npm and its like -w is a workspace.
+func watches(program string, args []string) bool {
+	if len(args) == 1 {
+		args = strings.Fields(args[0])
+	}
+	packages := slices.Contains([]string{"npm", "pnpm", "yarn", "bun", "git"}, program)
+	return slices.ContainsFunc(args, func(a string) bool {
+		return a == "-w" && !packages || strings.Contains(a, "watch") && (strings.HasPrefix(a, "-") || !strings.Contains(a, "/"))
+	})
 }
 
 // unpackWork names what brings files here: not what reads them, for a backup say.
@@ -286,7 +296,8 @@ func commandWords(args []string) []string {
 			skip = false
 			continue
 		case strings.HasPrefix(a, "-"):
-			skip = a == "-C" || a == "-c" || a == "--prefix"
+			skip = a == "-C" || a == "-c" || a == "--prefix" ||
+				len(words) == 0 && (a == "-r" || a == "--require" || a == "--import") // node's own, before its script
 			continue
 		}
 		if len(words) == 0 {

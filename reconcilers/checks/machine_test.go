@@ -339,6 +339,9 @@ func TestDeployWorkOfOtherTools(t *testing.T) {
 	for args, want := range map[string]string{
 		"git rebase main": "git rebase", "git stash": "git stash", "git fetch --all": "", "git gc": "",
 		"turbo run build": "turbo build", "turbo daemon": "", "npm run build:watch": "", "npx vite build --watch": "",
+		"node /srv/watchshop/node_modules/.bin/next build": "next build", "git -C /srv/watchshop pull": "git pull",
+		"npm install -w web": "npm install", "npm run build -w web": "npm run build", "node node_modules/.bin/vite build -w": "",
+		"node --require ./settings.js node_modules/.bin/next build": "next build", "pnpm -r install": "pnpm install",
 		"rsync --server -vlogDtpre.iLsfxCIvu . /srv/site": "rsync", "rsync --server --sender -vlogDtpre . /srv/site": "",
 		"tar xzf site.tgz": "tar", "tar -xzf site.tgz": "tar", "tar czf backup.tgz .": "", "tar --extract -f a": "tar",
 		"unzip -o site.zip": "unzip", "unzip -l site.zip": "", "scp -t /srv/site": "scp", "scp -f /srv/site/a": "",

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/evenkeel/evenkeel/reconcilers/bounded"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 )
 
@@ -96,6 +97,9 @@ func (d *dialer) classify(err error) facts.DatabaseClass {
 	return facts.DatabaseError
 }
 
+// maxAuthority bounds the file of a trusted authority, in bytes: the whole list of a system has a quarter of that.
+const maxAuthority = 1 << 20
+
 // errAuthority says that the file of the trusted authority cannot be used.
 var errAuthority = errors.New("the authority's certificate cannot be read")
 
@@ -109,7 +113,7 @@ func (t *Target) tls(host string) (*tls.Config, error) {
 	if t.ca == "" {
 		return c, nil
 	}
-	pem, err := os.ReadFile(t.ca)
+	pem, err := bounded.Read(t.ca, maxAuthority)
 	if err != nil {
 		return nil, errAuthority
 	}
