@@ -200,7 +200,10 @@ func (f *finder) visit(n ast.Node) bool {
 					list = v.Args
 				}
 				for _, e := range list {
-					f.wrap(e, "mutantZero", f.add(e, "without the condition "+f.text(e)+" of "+f.value))
+					id := f.add(e, "without the condition "+f.text(e)+" of "+f.value)
+					f.insert(f.at(e.Pos()), fmt.Sprintf("mutantElse(%d, ", id))
+					// It keeps its words, of which other tests speak.
+					f.closing(e, fmt.Sprintf(", func(c condition) condition { c.holds = func(*view) bool { return true }; return c }(%s))", f.source[f.at(e.Pos()):f.at(e.End())]))
 				}
 			}
 		}
@@ -262,7 +265,7 @@ func (f *finder) returned(n *ast.ReturnStmt) {
 	}
 	for at, e := range n.Results {
 		switch text := f.text(e); {
-		case kinds[at] == "string", text == "nil", text == "0", text == "true", text == "false", strings.HasSuffix(text, "{}"):
+		case kinds[at] == "string", text == "nil", text == "0", text == `""`, text == "true", text == "false", strings.HasSuffix(text, "{}"):
 		case kinds[at] == "bool":
 			f.negate(e)
 		default:

@@ -65,7 +65,7 @@ func main() {
 
 func run(args []string) error {
 	f := flag.NewFlagSet("mutants", flag.ExitOnError)
-	only := f.String("only", "", "the mutants of this file alone, or of all files below this folder")
+	only := f.String("only", "", "the mutants of these files alone, or of all files below these folders; with commas between them")
 	units := f.Bool("units", false, "ask the unit tests alone, which is quick; what they do not notice the simulator may")
 	id := f.Int("id", 0, "say what this mutant is")
 	cpu := f.Int("cpu", 10, "seconds of processor time that the simulator has for each")
@@ -98,8 +98,8 @@ func run(args []string) error {
 		}
 		return nil
 	}
-	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !strings.HasPrefix(m.file, *only) })
-	killers, err := build(ctx, root, dir, overlay, files, *cpu, *units)
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !asked(m.file, *only) })
+	killers, err := build(ctx, root, dir, overlay, slices.DeleteFunc(slices.Clone(files), func(f string) bool { return !asked(f, *only) }), *cpu, *units)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,11 @@ func run(args []string) error {
 		return errors.New("ended before all were asked")
 	}
 	return report(root, files, mutants, killers, time.Since(began))
+}
+
+// asked says that a file is one of those that are asked about; all are where nothing is said.
+func asked(file, only string) bool {
+	return slices.ContainsFunc(strings.Split(only, ","), func(prefix string) bool { return strings.HasPrefix(file, prefix) })
 }
 
 // scratch makes the folder of this run, and removes those of runs that were killed: each is named by its process.
@@ -188,8 +193,11 @@ func build(ctx context.Context, root, dir, overlay string, files []string, cpu i
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, killer{name: "unit tests", dir: filepath.Join(root, pkg), of: pkg, limit: 2 * time.Minute,
-			argv: append([]string{program, "-test.failfast", "-test.short"}, noFailFile(filepath.Join(root, pkg))...)})
+		// Random cases come last: they take longest, and most mutants have died by then.
+		for _, which := range []string{"-test.skip", "-test.run"} {
+			list = append(list, killer{name: "unit tests", dir: filepath.Join(root, pkg), of: pkg, limit: 2 * time.Minute,
+				argv: append([]string{program, "-test.failfast", "-test.short", which, "Random"}, noFailFile(filepath.Join(root, pkg))...)})
+		}
 	}
 	if units {
 		return list, nil

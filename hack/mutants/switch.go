@@ -89,6 +89,13 @@ func mutantNumber[T mutantInteger](id int, _, v T) T {
 	return v
 }
 
+func mutantElse[T any](id int, v, other T) T {
+	if id == mutantActive {
+		return other
+	}
+	return v
+}
+
 func mutantZero[T any](id int, v T) T {
 	if id == mutantActive {
 		var none T
@@ -97,5 +104,5 @@ func mutantZero[T any](id int, v T) T {
 	return v
 }
 
-var _ = []any{mutantKeeps, mutantNot, mutantAnd, mutantOr, mutantEdge[int], mutantLeft[int], mutantEnd[int], mutantMore[int], mutantZero[int], mutantBranch, mutantNumber[int]}
+var _ = []any{mutantKeeps, mutantNot, mutantAnd, mutantOr, mutantEdge[int], mutantLeft[int], mutantEnd[int], mutantMore[int], mutantZero[int], mutantElse[int], mutantBranch, mutantNumber[int]}
 `
