@@ -108,8 +108,12 @@ func TestTheDatabaseIsBack(t *testing.T) {
 		time.Second: "database-just-back", databaseGrace - time.Millisecond: "database-just-back", databaseGrace: "server-error",
 	} {
 		c := &pass.Case{App: app(), Now: instant(after), Recent: []v1alpha1.Observation{down.observation(instant(0)), back.observation(instant(after))}}
-		if v := Diagnose(c); v.Rule != rule {
+		v := Diagnose(c)
+		if v.Rule != rule {
 			t.Errorf("after %s: %s, want %s", after, v.Rule, rule)
+		}
+		if rule == "database-just-back" && v.LookAgain.Duration != 2*time.Second {
+			t.Errorf("it is looked at again after %s", v.LookAgain)
 		}
 	}
 	c := &pass.Case{App: app(), Now: instant(time.Second), Recent: []v1alpha1.Observation{down.observation(instant(0)), well().asked(facts.DatabaseReachable).observation(instant(time.Second))}}

@@ -21,7 +21,7 @@ var ruleDatabaseConfiguration = Rule{
 	Name: "database-configuration", Sees: "the database's configuration is not complete, while the application's process runs and answers, be it with errors",
 	Blame: v1alpha1.BlameConfig, Reason: "DatabaseConfigMissing", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: a restart would lose the last good environment",
 	Next: []string{"put it back: {envFile} needs {missing}"},
-	When: []condition{configurationMissing, fails(v1alpha1.CheckDatabase), aliveAtAll, not(fails(v1alpha1.CheckMemory))},
+	When: []condition{configurationMissing, aliveAtAll, not(fails(v1alpha1.CheckMemory))},
 	says: func(v *view) string { return v.message(v1alpha1.CheckDatabase) },
 }
 

@@ -52,16 +52,16 @@ func (v *view) failsForAnother() bool {
 	if v.local.Class == facts.Answered {
 		return true
 	}
-	l, ours := v.port.By(facts.Ours)
-	return v.local.Class == facts.Timeout && ours && l.Waiting == 0
+	waits := func(l facts.Listener) bool { return l.Waiting > 0 }
+	return v.local.Class == facts.Timeout && len(v.port.Listeners) > 0 && !slices.ContainsFunc(v.port.Listeners, waits)
 }
 
 // databaseFailedLately says that the database was found not to serve within the grace.
 func (v *view) databaseFailedLately() bool {
 	return slices.ContainsFunc(v.c.Recent, func(o v1alpha1.Observation) bool {
 		r, _ := o.Result(v1alpha1.CheckDatabase)
-		d, ok := facts.Of[facts.Database](&o, v1alpha1.CheckDatabase)
-		return ok && d.Class.Fails() && v.c.Now.Since(r.At) < databaseGrace
+		d, _ := facts.Of[facts.Database](&o, v1alpha1.CheckDatabase)
+		return d.Class.Fails() && v.c.Now.Since(r.At) < databaseGrace
 	})
 }
 

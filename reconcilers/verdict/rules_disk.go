@@ -17,7 +17,7 @@ var (
 	diskShort = fails(v1alpha1.CheckDisk)
 	diskFull  = condition{
 		yes: "nothing more can be relied on to be written", no: "there is still a little room to write",
-		holds: func(v *view) bool { w, _ := v.disk.Worst(); return w.Path != "" && w.Full() },
+		holds: func(v *view) bool { w, _ := v.disk.Worst(); return w.Full() },
 		seen:  func(v *view) string { return v.message(v1alpha1.CheckDisk) },
 	}
 	cacheFills = condition{
@@ -35,8 +35,8 @@ var (
 	removedStillHeld = condition{
 		yes: "removed files that are still held open take what is missing", no: "no removed files that are still held open take what is missing",
 		holds: func(v *view) bool {
-			w, bad := v.disk.Worst()
-			return bad && w.NoSpace() && v.disk.Held >= w.Want-w.Free
+			w, _ := v.disk.Worst()
+			return w.NoSpace() && v.disk.Held >= w.Want-w.Free
 		},
 		seen: func(v *view) string { return "they take " + mib(v.disk.Held) },
 	}
@@ -46,8 +46,8 @@ const reasonCacheFillsDisk = "CacheFillsDisk"
 
 // cacheFillsDisk says that what a clean recovery empties would end the want of space.
 func (v *view) cacheFillsDisk() bool {
-	w, bad := v.disk.Worst()
-	return bad && w.NoSpace() && v.disk.Caches >= w.Clears()
+	w, _ := v.disk.Worst()
+	return w.NoSpace() && v.disk.Caches >= w.Clears()
 }
 
 // cleanIfCacheFills begins with the clean plan, since the plain one would start onto a full disk.
@@ -61,7 +61,7 @@ var ruleDiskCache = Rule{
 	Name: "disk-cache", Sees: "the disk is full to the end, and the application's own caches hold what is missing",
 	Blame: v1alpha1.BlameDisk, Reason: reasonCacheFillsDisk, Remedy: v1alpha1.RemedyRecover, Plan: PlanClean, Own: true,
 	Next: []string{"see what fills it: du -xh -d2 {directory} | sort -h | tail", "a bounded image cache: images.maximumDiskCacheSize, or images.unoptimized"},
-	When: []condition{diskShort, diskFull, cacheFills, running, managerAsked, not(leadUnknown), not(diskTried)},
+	When: []condition{diskShort, diskFull, cacheFills, running, not(leadUnknown), not(diskTried)},
 	says: func(v *view) string {
 		return fmt.Sprintf("%s; the application's caches hold %s", v.message(v1alpha1.CheckDisk), mib(v.disk.Caches))
 	},

@@ -42,7 +42,7 @@ var ruleOrphanOnPort = Rule{
 	Name: "orphan-on-port", Sees: "an earlier process of the application, no longer its runtime's, listens on its port",
 	Blame: v1alpha1.BlamePort, Reason: "OrphanOnPort", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see who it is: ss -ltnp 'sport = :{port}'"},
-	When: []condition{orphanListens, not(orphanUnderAnother), not(oursListens), managerAsked, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)},
+	When: []condition{orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)},
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.OurOrphan)
 		return fmt.Sprintf("port %d is held by an orphan of the application itself: %s", v.port.Port, describe(l))

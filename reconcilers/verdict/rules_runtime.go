@@ -69,7 +69,7 @@ var ruleTwoDaemons = Rule{
 		"see both: pgrep -af 'God Daemon'", "end the one that does not take calls, and with it what it runs: kill {rival}",
 		"then let the other one start it: pm2 resurrect",
 	},
-	When: []condition{orphanListens, orphanUnderAnother, not(oursListens), managerAsked},
+	When: []condition{orphanUnderAnother, not(oursListens), managerAsked},
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.OurOrphan)
 		whom := "the one that takes calls does not run it"

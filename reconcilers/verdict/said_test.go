@@ -79,6 +79,10 @@ func TestWhatWasFoundIsSaid(t *testing.T) {
 			"the name servers answer, or they were not asked again"},
 		{"name servers", nameServersFail, func(w *world) { w.public.Names = &facts.Names{Outcome: facts.NoServer} }, nil,
 			"the name servers do not answer, or with a failure of their own: " + string(facts.NoServer)},
+		{"a build that was cut short", buildMissing, func(w *world) { w.build = facts.Build{Kind: "next", Broken: ".next"} }, nil,
+			"the build output is not complete: .next"},
+		{"a fault that is remembered", startFailedOfIt, func(*world) {}, faultOf("a"),
+			"the last start failed of something that only a change in its folder mends: ModuleNotFound"},
 		{"lives", comesAndGoes, func(w *world) { w.process.Crashes, w.status["local"] = 2, no }, nil,
 			"it has not come and gone often enough for a crash loop: lives without a good answer: 1, unplanned exits in ten minutes: 2"},
 	} {
