@@ -94,7 +94,7 @@ var onceBroken = []once{
 		{Kind: "stand-down", At: 90*time.Minute + time.Second, Phase: "Recovering", Delay: 2 * time.Second},
 		{Kind: "restarted", At: 90*time.Minute + 2*time.Second, Phase: "Recovering", Delay: 3 * time.Second, N: 20},
 	}}, []plant{
-		{file: "controller/recovery.go", from: "\t\ts.r.StoodDown = true\n", to: "\t\ts.r.StoodDown = !s.r.Recovery.Open()\n"},
+		{file: "controller/orders.go", from: "\t\ts.r.StoodDown = true\n", to: "\t\ts.r.StoodDown = !s.r.Recovery.Open()\n"},
 	}},
 	{"a stop that PM2 had not carried out yet was forgotten when evenkeel died after it", Schedule{Length: 12 * time.Hour, Entries: []Entry{
 		{Kind: "hang-always", At: 108 * time.Minute, For: 2 * time.Hour},
