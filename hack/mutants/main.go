@@ -66,6 +66,7 @@ func main() {
 func run(args []string) error {
 	f := flag.NewFlagSet("mutants", flag.ExitOnError)
 	only := f.String("only", "", "the mutants of these files alone, or of all files below these folders; with commas between them")
+	like := f.String("like", "", "those alone whose change holds this text")
 	units := f.Bool("units", false, "ask the unit tests alone, which is quick; what they do not notice the simulator may")
 	id := f.Int("id", 0, "say what this mutant is")
 	cpu := f.Int("cpu", 10, "seconds of processor time that the simulator has for each")
@@ -98,7 +99,7 @@ func run(args []string) error {
 		}
 		return nil
 	}
-	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !asked(m.file, *only) })
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !asked(m.file, *only) || !strings.Contains(m.change, *like) })
 	killers, err := build(ctx, root, dir, overlay, slices.DeleteFunc(slices.Clone(files), func(f string) bool { return !asked(f, *only) }), *cpu, *units)
 	if err != nil {
 		return err
@@ -113,7 +114,7 @@ func run(args []string) error {
 	if ctx.Err() != nil {
 		return errors.New("ended before all were asked")
 	}
-	return report(root, files, mutants, killers, time.Since(began))
+	return report(root, files, mutants, killers, *like, time.Since(began))
 }
 
 // asked says that a file is one of those that are asked about; all are where nothing is said.
@@ -290,7 +291,7 @@ func listed(root string) (map[string]bool, error) {
 
 // report prints what became of them, and fails where one lives for no reason that is written down, and where one is written
 // down that does not live.
-func report(root string, files []string, mutants []*mutant, killers []killer, took time.Duration) error {
+func report(root string, files []string, mutants []*mutant, killers []killer, like string, took time.Duration) error {
 	reasoned, err := listed(root)
 	if err != nil {
 		return err
@@ -320,7 +321,7 @@ func report(root string, files []string, mutants []*mutant, killers []killer, to
 	}
 	stale := 0
 	for key := range reasoned {
-		if file, _, _ := strings.Cut(key, " "); asked[file] || !slices.Contains(files, file) {
+		if file, _, _ := strings.Cut(key, " "); strings.Contains(key, like) && (asked[file] || !slices.Contains(files, file)) {
 			fmt.Printf("listed, and is not alive: `%s`\n", key)
 			stale++
 		}

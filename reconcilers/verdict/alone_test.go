@@ -92,6 +92,8 @@ func TestEachConditionIsNeeded(t *testing.T) {
 		{"PM2 gave it up, and it came and went", "process-gone", func(w *world) { w.gone(runtime.Errored); w.process.Crashes = 5 }, nil},
 		{"it is not in the list, and PM2 could not be asked", "cannot-see", func(w *world) { w.gone(runtime.Missing); w.status["process"] = maybe },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }},
+		{"it is in the list and does not run, and nobody says how it is started", "process-gone", func(w *world) { w.gone(runtime.Errored) },
+			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }},
 		{"it is starting, and PM2 could not be asked", "lead-unknown", func(w *world) {
 			unasked(w)
 			w.status["local"], w.reason["local"] = maybe, "Starting"

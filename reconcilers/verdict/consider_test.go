@@ -33,6 +33,11 @@ func TestWhatWasConsidered(t *testing.T) {
 	if got := list[2]; got.Held != 0 || got.Needed != "a stranger listens on its port" || got.Found != "no stranger listens on its port" {
 		t.Errorf("%+v", got)
 	}
+	for _, got := range list {
+		if got.Rule == "host-starved" && (got.Held != 3 || got.Needed != starvedByOthers.yes) {
+			t.Errorf("%+v", got)
+		}
+	}
 	list = Consider(twice(well()))
 	if len(list) != 0 {
 		t.Errorf("something was considered before health: %+v", list)

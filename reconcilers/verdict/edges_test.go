@@ -39,6 +39,10 @@ func TestWaitsEndAtTheirEdge(t *testing.T) {
 			2 * time.Second, "process-going", "cache-signature"},
 		{"PM2 was killed", daemonGone(true), nil, 2 * time.Second, "runtime-going", "runtime-lost"},
 		{"PM2 was ended", daemonGone(false), nil, 10 * time.Second, "runtime-going", "runtime-lost"},
+		{"PM2 was ended by hand", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.process.Leftover, w.process.StopOrdered = false, true
+		}, nil, 2 * time.Second, "runtime-going", "operator-stop"},
 		{"it is not listed", func(w *world) { w.gone(runtime.Missing); w.process.Rows = nil },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }, 2 * time.Second, "process-going", "not-listed"},
 		{"PM2 is about to start it", func(w *world) { w.gone(runtime.Waiting); w.process.Rows[0].Bound = 5 * time.Second }, nil,

@@ -76,7 +76,7 @@ var ruleClockWrong = Rule{
 	Name: "clock-wrong", Sees: "the application answers on this machine; the certificate is out of its time by this machine's clock, which is itself wrong",
 	Blame: v1alpha1.BlameHost, Reason: "ClockWrong", Remedy: v1alpha1.RemedyHold, AtLimit: wellNoLimit,
 	Next: []string{"see the clock: timedatectl", "set it and keep it right: timedatectl set-ntp true; systemctl restart systemd-timesyncd (or chrony)"},
-	When: inPublic(badCertificate, clockWrong),
+	When: inPublic(clockWrong),
 	says: func(v *view) string {
 		return fmt.Sprintf("this machine's clock says %s and is wrong: %s; by it the certificate of %s is not good",
 			v.c.Now.Wall.UTC().Format("2006-01-02 15:04 MST"), v.clockIsWrong(), v.public.URL)

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,66 @@ func TestWhatKeepsItIsSaid(t *testing.T) {
 		if v := Diagnose(twice(w)); v.Rule != "host-starved" || v.Message != tc.says {
 			t.Errorf("%s: rule %s says %q, want %q", tc.name, v.Rule, v.Message, tc.says)
 		}
+	}
+}
+
+// TestWhichOfTwoDaemonsIsMeant: one that takes no calls any more, or one beside it.
+func TestWhichOfTwoDaemonsIsMeant(t *testing.T) {
+	w := well()
+	w.serves(facts.Listener{Whose: facts.OurOrphan, PID: 99, Under: 88})
+	w.status["port"] = no
+	if v := Diagnose(twice(w)); v.Rule != "two-daemons" || !strings.Contains(v.Message, "the one that takes calls does not run it") {
+		t.Errorf("%s: %s", v.Rule, v.Message)
+	}
+	w.process.Daemon = false
+	if v := Diagnose(twice(w)); v.Rule != "two-daemons" || !strings.Contains(v.Message, "its socket is gone") {
+		t.Errorf("%s: %s", v.Rule, v.Message)
+	}
+}
+
+// TestWhatIsSaidOfTheManager: who answers in its place, who stopped it, and why it cannot be brought back.
+func TestWhatIsSaidOfTheManager(t *testing.T) {
+	elsewhere := func(l facts.Listener) func(w *world) {
+		return func(w *world) {
+			w.process.State, w.process.Life, w.process.Rows, w.status["process"] = string(runtime.Missing), "", nil, no
+			w.port.Listeners, w.status["port"] = []facts.Listener{l}, no
+		}
+	}
+	stopped := func(w *world) {
+		w.gone(runtime.Stopped)
+		w.process.StopOrdered, w.process.StopOrderedFor = true, 90*time.Second
+	}
+	for _, tc := range []struct {
+		name, rule, says string // with ! before it: it does not
+		change           func(w *world)
+	}{
+		{"a stranger answers", "answers-elsewhere", "held by pid 9", elsewhere(facts.Listener{Whose: facts.Stranger, PID: 9})},
+		{"somebody answers", "answers-elsewhere", "!held by", elsewhere(facts.Listener{Whose: facts.CannotTell, PID: 9})},
+		{"stopped by hand", "operator-stop", "\"site\" was stopped by hand 1m30s ago", stopped},
+		{"ended with its manager", "operator-stop", "and PM2 itself is, stopped by hand", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.process.StopOrdered = true
+		}},
+		{"nothing was saved", "runtime-lost", ": nothing was saved", func(w *world) {
+			w.daemonGone("")
+			w.process.NoRevival = "nothing was saved"
+		}},
+		{"it is not known why", "runtime-lost", "!.pm2:", func(w *world) { w.daemonGone("") }},
+	} {
+		w := well()
+		tc.change(w)
+		v := Diagnose(twice(w))
+		said, not := strings.CutPrefix(tc.says, "!")
+		if v.Rule != tc.rule || strings.Contains(v.Message, said) == not {
+			t.Errorf("%s: %s says %q, want %s and %q", tc.name, v.Rule, v.Message, tc.rule, tc.says)
+		}
+	}
+	w := well()
+	w.gone(runtime.Missing)
+	c := twice(w)
+	keptByEvenkeel(c)
+	if v := Diagnose(c); v.Rule != "process-gone" {
+		t.Errorf("what evenkeel keeps itself is in no list: %s", v.Rule)
 	}
 }
 

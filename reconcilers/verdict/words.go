@@ -126,7 +126,7 @@ func (v *view) deployLately() string {
 		if !ok || v.c.Now.Since(r.At) > memory {
 			continue
 		}
-		if d, ok := facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy); ok && len(d.AtWork) > 0 {
+		if d, _ := facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy); len(d.AtWork) > 0 {
 			return cmp.Or(d.AtWork[0].What, "something is at work there")
 		}
 	}
