@@ -15,6 +15,11 @@ func TestEachConditionIsNeeded(t *testing.T) {
 	ours, stranger := facts.Listener{Whose: facts.Ours, PID: 100}, facts.Listener{Whose: facts.Stranger, PID: 9}
 	orphan, rival := facts.Listener{Whose: facts.OurOrphan, PID: 99}, facts.Listener{Whose: facts.OurOrphan, PID: 99, Under: 88}
 	listen := func(w *world, list ...facts.Listener) { w.port.Listeners, w.status["port"] = list, no }
+	unseen := facts.Listener{Whose: facts.CannotTell}
+	inUse := func(w *world, list ...facts.Listener) {
+		listen(w, list...)
+		w.process.Signs = []facts.Sign{facts.SignAddressInUse}
+	}
 	closed := func(w *world) {
 		w.local, w.status["local"], w.status["public"] = facts.HTTP{Class: facts.Closed}, no, no
 	}
@@ -92,6 +97,29 @@ func TestEachConditionIsNeeded(t *testing.T) {
 		{"PM2 gave it up, and it came and went", "process-gone", func(w *world) { w.gone(runtime.Errored); w.process.Crashes = 5 }, nil},
 		{"it is not in the list, and PM2 could not be asked", "cannot-see", func(w *world) { w.gone(runtime.Missing); w.status["process"] = maybe },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }},
+		{"its port is in use by one beside it who cannot be told", "process-gone", func(w *world) { w.gone(runtime.Errored); inUse(w, ours, unseen) }, nil},
+		{"its port is in use, and its log does not say so", "process-gone", func(w *world) {
+			w.gone(runtime.Errored)
+			inUse(w, unseen)
+			w.process.Signs = nil
+		}, nil},
+		{"its port is in use, and PM2 could not be asked", "cannot-see", func(w *world) {
+			closed(w)
+			unasked(w)
+			inUse(w, unseen)
+			w.process.Crashes = 5
+		}, nil},
+		{"its port is in use, and it is gone since a moment ago", "process-going", func(w *world) { w.gone(runtime.Stopped); inUse(w, unseen) }, justNow},
+		{"its port is in use, it came and went, and was stopped by hand a moment ago", "process-going", func(w *world) {
+			w.gone(runtime.Stopped)
+			inUse(w, unseen)
+			w.process.StopOrdered, w.process.Crashes = true, 5
+		}, justNow},
+		{"its port was in use, it came and went, and answers", "proxy", func(w *world) {
+			inUse(w, unseen)
+			w.process.Crashes, w.status["port"] = 5, maybe
+			w.public.Class, w.public.Proxy, w.status["public"] = facts.Refused, &facts.HTTP{Class: facts.Refused}, no
+		}, nil},
 		{"it is in the list and does not run, and nobody says how it is started", "process-gone", func(w *world) { w.gone(runtime.Errored) },
 			func(c *pass.Case) { c.App.Spec.Runtime.PM2.Start = "" }},
 		{"it is starting, and PM2 could not be asked", "lead-unknown", func(w *world) {

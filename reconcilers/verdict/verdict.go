@@ -113,7 +113,7 @@ func (r *Rule) verdict(v *view) v1alpha1.Verdict {
 		Rule: r.Name, Blame: r.Blame, Reason: r.Reason, Message: r.says(v), Remedy: r.Remedy,
 		Certain: r.Certain, OwnFault: r.Own, HoldLimit: metav1.Duration{Duration: r.Limit}, ActAtLimit: r.Act,
 		LookAgain: metav1.Duration{Duration: r.Look}, Next: expand(r.Next, v),
-		Down: v.asked && !v.running, Up: v.asked && v.running && v.state() != runtime.Stopping, Deploy: v.deployLately() != "",
+		Down: v.asked && !v.running, Up: v.running && v.state() != runtime.Stopping, Deploy: v.deployLately() != "",
 	}
 	_, out.Stranger = v.port.By(facts.Stranger)
 	if r.Remedy == v1alpha1.RemedyRecover {
