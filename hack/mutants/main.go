@@ -3,6 +3,7 @@
 //
 //	go run ./hack/mutants            exit status 1 where one lives of which docs/mutants.md does not say why
 //	go run ./hack/mutants --only controller/decide.go
+//	go run ./hack/mutants --again F  those alone that lived by the output F of an earlier run
 //	go run ./hack/mutants --units    what the unit tests alone do not notice: minutes, for those who write them
 //	go run ./hack/mutants --id 17    what it is
 //
@@ -67,6 +68,7 @@ func run(args []string) error {
 	f := flag.NewFlagSet("mutants", flag.ExitOnError)
 	only := f.String("only", "", "the mutants of these files alone, or of all files below these folders; with commas between them")
 	like := f.String("like", "", "those alone whose change holds this text")
+	again := f.String("again", "", "those alone that live by this output of an earlier run, or by "+reasons)
 	units := f.Bool("units", false, "ask the unit tests alone, which is quick; what they do not notice the simulator may")
 	id := f.Int("id", 0, "say what this mutant is")
 	cpu := f.Int("cpu", 10, "seconds of processor time that the simulator has for each")
@@ -100,6 +102,13 @@ func run(args []string) error {
 		return nil
 	}
 	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !asked(m.file, *only) || !strings.Contains(m.change, *like) })
+	if *again != "" {
+		lived, err := listed(*again)
+		if err != nil {
+			return err
+		}
+		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !lived[m.key()] })
+	}
 	killers, err := build(ctx, root, dir, overlay, slices.DeleteFunc(slices.Clone(files), func(f string) bool { return !asked(f, *only) }), *cpu, *units)
 	if err != nil {
 		return err
@@ -114,7 +123,8 @@ func run(args []string) error {
 	if ctx.Err() != nil {
 		return errors.New("ended before all were asked")
 	}
-	return report(root, files, mutants, killers, *like, time.Since(began))
+	all := *like == "" && *again == ""
+	return report(root, files, mutants, killers, all, time.Since(began))
 }
 
 // asked says that a file is one of those that are asked about; all are where nothing is said.
@@ -272,15 +282,15 @@ func hunt(ctx context.Context, mutants []*mutant, killers []killer, workers int)
 	wg.Wait()
 }
 
-// listed are the mutants of which the document says why they live: rows of a table, the mutant first, in backquotes.
-func listed(root string) (map[string]bool, error) {
-	doc, err := os.ReadFile(filepath.Join(root, reasons))
+// listed are the mutants of which a document says why they live: rows of a table, the mutant first, in backquotes.
+func listed(path string) (map[string]bool, error) {
+	doc, err := os.ReadFile(path) // #nosec G304 -- named by a developer
 	if err != nil {
 		return nil, err
 	}
 	list := map[string]bool{}
 	for line := range strings.Lines(string(doc)) {
-		if rest, ok := strings.CutPrefix(line, "| `"); ok {
+		if _, rest, ok := strings.Cut(line, "| `"); ok {
 			if key, why, ok := strings.Cut(rest, "` |"); ok && strings.Trim(why, " |\n") != "" {
 				list[strings.ReplaceAll(key, `\|`, "|")] = true
 			}
@@ -291,8 +301,8 @@ func listed(root string) (map[string]bool, error) {
 
 // report prints what became of them, and fails where one lives for no reason that is written down, and where one is written
 // down that does not live.
-func report(root string, files []string, mutants []*mutant, killers []killer, like string, took time.Duration) error {
-	reasoned, err := listed(root)
+func report(root string, files []string, mutants []*mutant, killers []killer, all bool, took time.Duration) error {
+	reasoned, err := listed(filepath.Join(root, reasons))
 	if err != nil {
 		return err
 	}
@@ -321,7 +331,7 @@ func report(root string, files []string, mutants []*mutant, killers []killer, li
 	}
 	stale := 0
 	for key := range reasoned {
-		if file, _, _ := strings.Cut(key, " "); strings.Contains(key, like) && (asked[file] || !slices.Contains(files, file)) {
+		if file, _, _ := strings.Cut(key, " "); all && asked[file] || !slices.Contains(files, file) {
 			fmt.Printf("listed, and is not alive: `%s`\n", key)
 			stale++
 		}
@@ -330,7 +340,7 @@ func report(root string, files []string, mutants []*mutant, killers []killer, li
 	head[len(head)-1] = "live"
 	fmt.Printf("\n| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat(" --- |", len(head)))
 	for _, file := range append(slices.Clone(files), "all") {
-		row, all := "", 0
+		row, sum := "", 0
 		for _, name := range names {
 			n := 0
 			for key, c := range count {
@@ -338,10 +348,10 @@ func report(root string, files []string, mutants []*mutant, killers []killer, li
 					n += c
 				}
 			}
-			row, all = row+fmt.Sprintf(" %d |", n), all+n
+			row, sum = row+fmt.Sprintf(" %d |", n), sum+n
 		}
-		if all > 0 {
-			fmt.Printf("| %s | %d |%s\n", file, all, row)
+		if sum > 0 {
+			fmt.Printf("| %s | %d |%s\n", file, sum, row)
 		}
 	}
 	fmt.Printf("\n%d mutants in %s\n", len(mutants), took.Round(time.Second))
