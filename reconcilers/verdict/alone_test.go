@@ -126,6 +126,11 @@ func TestEachConditionIsNeeded(t *testing.T) {
 			unasked(w)
 			w.status["local"], w.reason["local"] = maybe, "Starting"
 		}, nil},
+		{"its build is gone, and it answers", "proxy", func(w *world) {
+			w.build = facts.Build{Kind: "next", Missing: ".next/BUILD_ID"}
+			w.public.Class, w.public.Proxy, w.status["public"] = facts.Refused, &facts.HTTP{Class: facts.Refused}, no
+		}, func(c *pass.Case) { c.Record.Learned = &v1alpha1.Learned{BuildSeen: true} }},
+		{"its files are used up, and whether it answers could not be asked", "lead-unknown", func(w *world) { closed(w); full(w); w.status["local"] = maybe }, nil},
 		{"its files are used up, and PM2 could not be asked", "cannot-see", func(w *world) { closed(w); unasked(w); full(w) }, nil},
 		{"others keep it from a processor, and PM2 could not be asked", "cannot-see", func(w *world) {
 			w.timesOut()

@@ -81,7 +81,7 @@ func TestAFaultIsRememberedWhereAStartHasFailedOfIt(t *testing.T) {
 		if tc.edit != nil {
 			tc.edit(c)
 		}
-		if f := LearnFault(c); f == nil && tc.sign != "" || f != nil && f.Sign != tc.sign {
+		if f := LearnFault(c); (f == nil) != (tc.sign == "") || f != nil && f.Sign != tc.sign {
 			t.Errorf("%s: remembered %+v, want %q", tc.name, f, tc.sign)
 		}
 	}

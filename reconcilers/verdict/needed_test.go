@@ -54,6 +54,7 @@ func TestNobodyLosesTheLastGoodEnvironment(t *testing.T) {
 		rule   string
 	}{
 		{"it answers, and PM2 could not be asked", func(w *world) { w.status["process"] = maybe }, "database-configuration"},
+		{"its memory is low, too", func(w *world) { w.status["memory"], w.memory.Available = no, 50<<20 }, "memory-low-briefly"},
 		{"it is being stopped for too long, and answers with errors", func(w *world) {
 			w.fails(500)
 			w.process.State, w.process.Life, w.status["process"] = string(runtime.Stopping), "", no

@@ -136,7 +136,7 @@ var ruleDatabaseWhileWell = Rule{
 	Name: "database-while-well", Sees: "the application answers, and the database was asked and does not serve",
 	Blame: v1alpha1.BlameDatabase, Reason: "DatabaseDown", Remedy: v1alpha1.RemedyHold, AtLimit: "no limit: the application answers, and a restart would not mend the database",
 	Next: []string{"what helps depends on what it says, as in the rules before"},
-	When: []condition{databaseFails, fails(v1alpha1.CheckDatabase), answers},
+	When: []condition{fails(v1alpha1.CheckDatabase), answers},
 	says: func(v *view) string {
 		return "the application answers, but what needs its database will not work: " + v.message(v1alpha1.CheckDatabase)
 	},
