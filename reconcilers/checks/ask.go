@@ -85,6 +85,10 @@ func ask(ctx context.Context, client *http.Client, q question) facts.HTTP {
 		return f
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode < http.StatusContinue {
+		f.Class, f.Error = facts.Garbage, fmt.Sprintf("an answer of status %03d, which HTTP does not have", resp.StatusCode)
+		return f
+	}
 	f.Class, f.Status, f.Server = facts.Answered, resp.StatusCode, bound(resp.Header.Get("Server"), 64)
 	f.CDN, f.Hops = cdnOf(resp.Header), way.hops
 	if len(way.hops) > 0 {

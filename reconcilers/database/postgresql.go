@@ -3,11 +3,13 @@ package database
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 )
@@ -16,6 +18,9 @@ import (
 // it.
 const postgreSQL = "host=127.0.0.1 port=5432 user=nobody dbname=nothing sslmode=disable passfile=/dev/null servicefile=/dev/null target_session_attrs=any " +
 	"sslrootcert='' sslcert='' sslkey='' require_auth='' channel_binding=prefer"
+
+// maxMessage bounds one message of a server, in bytes. An answer to what is asked here has some hundred.
+const maxMessage = 1 << 20
 
 // way is one way to connect; otherwise is the other one to the same host, where TLS is neither wanted nor refused.
 type way struct{ first, otherwise *pgconn.FallbackConfig }
@@ -76,6 +81,11 @@ func (t *Target) postgreSQL(d *dialer, by *pgconn.FallbackConfig) (*pgconn.Confi
 	config.User, config.Password, config.Database = t.User, t.password.Reveal(), t.name
 	config.RuntimeParams = map[string]string{"application_name": "evenkeel"}
 	config.DialFunc = d.dial
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, w)
+		f.SetMaxBodyLen(maxMessage) // the driver's own bound is a gigabyte, which it takes before a byte of it has come
+		return f
+	}
 	config.Host, config.Port, config.TLSConfig, config.Fallbacks = by.Host, by.Port, by.TLSConfig, nil
 	return config, nil
 }
