@@ -30,6 +30,12 @@ func TestMain(m *testing.M) {
 	case "":
 		goleak.VerifyTestMain(m)
 		return
+	case "reuse":
+		if err := reuse(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
 	case "stubborn":
 		signal.Ignore(unix.SIGTERM)
 	case "parent": // of a grandchild, which is not our child
