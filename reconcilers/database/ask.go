@@ -30,7 +30,14 @@ const goodbye = time.Second
 
 // Ask connects, logs in, asks one trivial question and says goodbye. It takes no longer than ctx allows, and a second for the
 // goodbye; it uses one connection at a time.
-func (t Target) Ask(ctx context.Context) Answer {
+func (t Target) Ask(ctx context.Context) (a Answer) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // also ends what a driver that panics has left
+	defer func() {
+		if recover() != nil { // MySQL's driver does so on a greeting that is cut short; whoever sent it, it is no database's
+			a = Answer{Class: facts.DatabaseError}
+		}
+	}()
 	if t.Why != "" {
 		return Answer{Class: facts.DatabaseCannotBeAsked}
 	}
