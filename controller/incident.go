@@ -80,10 +80,7 @@ func cooldownFor(spec *v1alpha1.RecoverySpec, flaps int32) time.Duration {
 	const most = time.Hour
 	d := spec.Cooldown.Duration
 	for range flaps {
-		if d >= most {
-			break
-		}
-		d = min(2*d, most)
+		d = max(d, min(2*d, most))
 	}
 	return d
 }

@@ -188,3 +188,20 @@ func TestAHoldEndsAtItsLimit(t *testing.T) {
 		t.Error("another's end is kept")
 	}
 }
+
+// TestACooldownGrowsToAnHour, and one that was configured for longer neither grows nor shrinks.
+func TestACooldownGrowsToAnHour(t *testing.T) {
+	for _, tc := range []struct {
+		configured time.Duration
+		flaps      int32
+		want       time.Duration
+	}{
+		{5 * time.Minute, 0, 5 * time.Minute}, {5 * time.Minute, 1, 10 * time.Minute}, {5 * time.Minute, 3, 40 * time.Minute},
+		{5 * time.Minute, 4, time.Hour}, {time.Hour, 3, time.Hour}, {2 * time.Hour, 0, 2 * time.Hour}, {2 * time.Hour, 3, 2 * time.Hour},
+	} {
+		spec := &v1alpha1.RecoverySpec{Cooldown: metav1.Duration{Duration: tc.configured}}
+		if got := cooldownFor(spec, tc.flaps); got != tc.want {
+			t.Errorf("%s after %d flaps: %s, want %s", tc.configured, tc.flaps, got, tc.want)
+		}
+	}
+}

@@ -31,7 +31,7 @@ var plants = []plant{
 	{"health leads out of an operator's stand-down", "controller/decide.go", "if holds && !r.StoodDown && rec.LeaveFailed", "if holds && rec.LeaveFailed"},
 	{"a step that was interrupted is not begun again", "controller/recovery.go",
 		"\t\trec.Pending = append([]string{result.Step}, rec.Pending...) // it is begun again\n", ""},
-	{"a flap does not lengthen the cooldown", "controller/incident.go", "d = min(2*d, most)", "d = min(d, most)"},
+	{"a flap does not lengthen the cooldown", "controller/incident.go", "d = max(d, min(2*d, most))", "d = max(d, min(d, most))"},
 	{"no cooldown begins", "controller/recovery.go", "s.r.Cooldown = v1alpha1.NewWait(s.c.Now, length)", "s.r.Cooldown = v1alpha1.NewWait(s.c.Now, 0)"},
 	{"a reminder every minute", "controller/incident.go", "a.Key == key && s.c.Now.Since(a.At) < reminderEvery", "a.Key == key && s.c.Now.Since(a.At) < time.Minute"},
 	{"alerts are told on every pass", "controller/incident.go", "return a.Key == key && !a.Resolved", "return false"},
