@@ -40,7 +40,8 @@ ensure_packages() {
   need strace strace
   need vim vim
   need iproute2 ip,ss
-  need util-linux nsenter,unshare,setpriv,flock,setsid
+  need util-linux nsenter,unshare,setpriv,flock,setsid,prlimit,taskset
+  need git git
   need curl curl
   need jq jq
   need procps ps
@@ -412,6 +413,55 @@ ensure_site() {
     echo "$KEY" >"$live/app.key"
   fi
   put_env
+  ensure_repository
+}
+
+# The site's folder is a checkout of a repository of its own, as a deploy wants it.
+repository=$DEPLOY_HOME/bbyatch.git
+ensure_repository() {
+  [[ ! -e $(host_app)/.git/refs/tags/base || ! -e $live/home/deploy/bbyatch.git ]] || return 0
+  # shellcheck disable=SC2016 # what stands in single quotes is for the inner shell
+  as deploy bash -euc '
+    rm -rf "$1" "$2/.git"
+    git init -q --bare -b main "$1"
+    cd "$2"
+    git init -q -b main
+    git config user.name deploy
+    git config user.email deploy@vps
+    git config gc.auto 0
+    git config maintenance.auto false
+    git add -A
+    git commit -q -m "The site"
+    git tag base
+    git remote add origin "$1"
+    git push -q -u origin main
+  ' repository "$repository" "$APP_DIR" || die "the site has no repository"
+}
+# push_change: somebody has a change for the site
+push_change() {
+  local text
+  text="released $(date -u +%FT%TZ)"
+  as deploy git -C "$repository" fast-import --quiet --force <<EOF
+commit refs/heads/main
+committer somebody <somebody@elsewhere.test> $(date +%s) +0000
+data 9
+A release
+from refs/heads/main^0
+M 100644 inline RELEASE
+data ${#text}
+$text
+
+EOF
+}
+# pull_back: the checkout and its repository as they were
+pull_back() {
+  local app
+  app=$(host_app)
+  [[ -e $app/.git ]] || return 0
+  rm -f "$app/.git/index.lock"
+  [[ $(cat "$app/.git/refs/heads/main") != "$(cat "$app/.git/refs/tags/base")" ]] || return 0
+  as deploy git -C "$APP_DIR" reset -q --hard base
+  as deploy git -C "$APP_DIR" push -q --force origin main
 }
 
 # The site has to be built where it will run, as the user that will run it. Packages come from the network, which only
@@ -479,7 +529,8 @@ put_site_back() {
   app=$(host_app)
   kept=$STACK_DIR/build/$(cat "$live/app.key")/app
   put_env
-  rm -rf "$app/.next.away"
+  pull_back
+  rm -rf "$app/.next.away" "$app/node_modules.away" "$app/.deploy-lock" "$app/public"
   if [[ ! $app/node_modules/next/dist/bin/next -ef $kept/node_modules/next/dist/bin/next ]] ||
     [[ ! $app/node_modules/.package-lock.json -ef $kept/node_modules/.package-lock.json ]]; then
     say "putting node_modules back"

@@ -22,7 +22,6 @@ port-orphan        a process of the site that PM2 no longer knows holds its port
 port-stranger      a process of the user other holds the port; PM2 loops on EADDRINUSE
 port-stranger-same-user  a process of deploy that is not the site holds the port
 port-free          the site lives on and is online, but listens no more
-cache-corrupt      the caches hold broken JSON and the site dies of it at every start
 nginx-stop         Nginx is stopped
 nginx-start        Nginx is started (undoes nginx-stop)
 nginx-upstream     Nginx passes to a wrong port: 502
@@ -30,13 +29,10 @@ nginx-default      the name falls to the default server: 200 Welcome to nginx!
 cert-expired       the certificate is expired
 cert-wrong         the certificate is for another name
 dns                the public name does not resolve
-deploy [restart]   npm ci and next build in the folder of the site, about 20 s in the background; then pm2 restart if wanted
 pm2-stop           somebody says pm2 stop
 pm2-delete         somebody says pm2 delete: the list has no such process
 pm2-daemon-kill    kill -9 of the PM2 daemon
 pm2-daemon-hang    SIGSTOP of the PM2 daemon: pm2 never answers
-build-missing      the build output is gone and the site is started without it
-env-missing        the .env file is gone
 postgres-stop      PostgreSQL is stopped
 postgres-hang      SIGSTOP of PostgreSQL: connects, never answers
 '
@@ -101,10 +97,11 @@ clear_quietly() {
   for n in "$run"/faults/*; do
     [[ -e $n ]] || continue
     case ${n##*/} in
-      memory-low | dns* | network-down | edge-* | upstream-silent | deploy | pm2-with | pm2-twice | pm2-elsewhere | postgres-full | postgres-wrong-password | mariadb | port-*) clear_one "${n##*/}" ;;
+      memory-low | disk-* | starve* | files-used-up | dns* | network-down | edge-* | upstream-silent | deploy | pm2-with | pm2-twice | \
+        pm2-elsewhere | postgres-full | postgres-wrong-password | mariadb | port-*) clear_one "${n##*/}" ;;
     esac
   done
-  for n in orphan stranger deployer slow-start; do kill_mark $n; done
+  for n in orphan stranger deployer builder locker slow-start; do kill_mark $n; done
 }
 
 # --- the site's process ---------------------------------------------------------------------------------------------
@@ -239,73 +236,6 @@ fault_port_stranger_same_user() {
   take_port spawn stranger deploy "$DEPLOY_HOME/stray" node "$DEPLOY_HOME/stray/server.js" $APP_PORT stranger
 }
 clear_port_stranger_same_user() { kill_mark stranger; free_port; }
-
-# --- the site's folder ----------------------------------------------------------------------------------------------
-
-cache_files() {
-  local app
-  app=$(host_app)
-  echo "$app/.next/cache/site-index.json" "$app/node_modules/.cache/site/index.json"
-}
-fault_cache_corrupt() {
-  local f
-  for f in $(cache_files); do
-    as deploy mkdir -p "$DEPLOY_HOME${f%/*}" 2>/dev/null || true
-    [[ -d ${f%/*} ]] && printf '{"version": 1, "pages": ["/", "/yac' >"$f" && chown deploy: "$f"
-  done
-  mark cache-corrupt
-  crash
-}
-clear_cache_corrupt() {
-  local f
-  for f in $(cache_files); do rm -f "$f"; done
-}
-
-fault_build_missing() {
-  local app
-  app=$(host_app)
-  if [[ -d $app/.next ]]; then
-    rm -rf "$app/.next.away"
-    mv "$app/.next" "$app/.next.away"
-  fi
-  mark build-missing
-  crash
-}
-clear_build_missing() {
-  local app
-  app=$(host_app)
-  [[ -d $app/.next.away ]] || return 0
-  rm -rf "$app/.next"
-  mv "$app/.next.away" "$app/.next"
-}
-fault_env_missing() {
-  local app
-  app=$(host_app)
-  [[ ! -e $app/.env ]] || mv "$app/.env" "$app/.env.away"
-  mark env-missing
-}
-clear_env_missing() { put_env; }
-
-fault_deploy() {
-  local then=true
-  [[ ${1:-} == restart ]] && then='pm2 restart bbyatch'
-  live_pid "$run/deployer" >/dev/null && die "a deploy is under way"
-  mark deploy
-  spawn deployer deploy "$APP_DIR" bash -c "npm ci && npm run build && $then"
-  local p
-  p=$(live_pid "$run/deployer") || return 0
-  { # the mark goes when the deploy is over
-    tail --pid="$p" -f /dev/null
-    [[ $(cut -d' ' -f1 "$run/deployer") != "$p" ]] || rm -f "$run/faults/deploy"
-  } </dev/null >/dev/null 2>&1 9>&- &
-  disown
-}
-clear_deploy() {
-  local p
-  p=$(live_pid "$run/deployer") && pkill -KILL -s "$p"
-  rm -f "$run/deployer" "$run/faults/deploy"
-  put_site_back || true
-}
 
 # --- what is around it ----------------------------------------------------------------------------------------------
 

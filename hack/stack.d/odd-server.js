@@ -1,10 +1,17 @@
-// What stands in for others: `silent PORT` takes connections and answers nothing; `dns RCODE` is a name server on
+// What stands in for others: `clients PORT N` holds so many connections and says nothing; `silent PORT` takes connections and answers nothing; `dns RCODE` is a name server on
 // 127.0.0.1:53 that gives every question that code (3 no such name, 2 failure of its own); `edge STATUS CERT KEY` is a delivery
 // network on port 443 that says that it did not get the site; `proxy HOST:PORT CERT KEY` is a proxy on another machine.
 const [, , mode, ...args] = process.argv;
 
 if (mode === 'silent') {
   require('node:net').createServer(() => {}).listen(Number(args[0]), '127.0.0.1');
+} else if (mode === 'clients') {
+  const [port, count] = args.map(Number);
+  const hold = () => {
+    const again = () => setTimeout(hold, 300);
+    require('node:net').connect(port, '127.0.0.1').on('error', () => {}).on('close', again);
+  };
+  for (let n = 0; n < count; n++) hold();
 } else if (mode === 'dns') {
   const server = require('node:dgram').createSocket('udp4');
   server.on('message', (question, from) => {

@@ -151,7 +151,11 @@ app_pid() {
   for f in "$live/home/deploy/.pm2/pids/bbyatch-"*.pid; do
     p=$(cat "$f" 2>/dev/null) || continue
     # the file may be left over, and its pid somebody else's by now
-    [[ $p && $(start_of "$p") && /proc/$p/cwd -ef $(host_app) ]] && echo "$p" && return 0
+    [[ $p && $(start_of "$p") ]] || continue
+    # on a small disk its folder is another one than from outside
+    [[ /proc/$p/cwd -ef $(host_app) ]] || enter test "/proc/$p/cwd" -ef "$APP_DIR" || continue
+    echo "$p"
+    return 0
   done
   return 1
 }
