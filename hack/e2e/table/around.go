@@ -6,7 +6,14 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
-var memory = blames(v1alpha1.BlameMemory)
+var (
+	memory = blames(v1alpha1.BlameMemory)
+	disk   = blames(v1alpha1.BlameDisk)
+	host   = blames(v1alpha1.BlameHost)
+)
+
+// brief lets requests end so soon that a failure is confirmed within a few seconds.
+var brief = map[string]any{"spec.checks.local.timeout": "2s", "spec.checks.public.timeout": "2s"}
 
 var machine = []Row{
 	{
@@ -20,6 +27,26 @@ var machine = []Row{
 	{
 		Name: "killed-for-memory", Failure: "the kernel's memory killer ends it, and PM2 brings it back",
 		Faults: []string{"oom"}, Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 35,
+	},
+	{
+		Name: "disk-held", Failure: "a log that was removed still fills the disk, because PM2 holds it open",
+		Before: []string{"disk-small logs"}, Faults: []string{"disk-held"}, Action: Hold, Blame: disk, Rules: []string{"disk-log-held"}, App: Kept,
+		Says: []string{"that PM2", "still holds open", "pm2 reloadLogs"}, Seconds: 45,
+	},
+	{
+		Name: "disk-full-of-its-cache", Failure: "the application's own cache of pictures fills the disk",
+		Before: []string{"disk-small app"}, Faults: []string{"disk-cache"}, Action: Clean, Blame: disk, Rules: []string{"disk-cache"}, App: Replaced, Lift: Itself,
+		Seconds: 60,
+	},
+	{
+		Name: "starved", Failure: "another program takes the processor, and no answer comes in time",
+		Faults: []string{"starve"}, Spec: brief, Action: Hold, Blame: host, Rules: []string{"host-starved"}, App: Kept,
+		Confirmed: 20 * time.Second, Says: []string{"other programs keep the application from"}, Seconds: 60,
+	},
+	{
+		Name: "files-used-up", Failure: "clients hold so many connections that it can open no more files; it heals when they leave",
+		Faults: []string{"files-used-up"}, Action: Hold, Blame: app, Rules: []string{"files-used-up"}, App: Kept,
+		Says: []string{"can open no more files"}, Seconds: 40,
 	},
 	{
 		Name: "swap-without-room", Failure: "swap is to be cleared, and what is swapped does not fit into memory",

@@ -13,7 +13,7 @@ var (
 
 var folder = []Row{
 	{
-		Name: "deploy", Failure: "a deploy: npm ci, which takes node_modules away, and next build, in place, with a restart at its end",
+		Name: "deploy", Failure: "a deploy: git pull, npm ci, which takes node_modules away, and next build, in place, with a restart at its end",
 		Action: Nothing, App: Replaced, Lift: Itself, Case: "deploy",
 	},
 	{
@@ -34,6 +34,16 @@ var folder = []Row{
 		Name: "build-missing", Failure: "the build output is gone, and it is started without it",
 		Faults: []string{"build-missing"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
 		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"build"}, Seconds: 60,
+	},
+	{
+		Name: "build-without-server", Failure: "the build has its BUILD_ID and not the files of the server, and it is started with that",
+		Faults: []string{"build-cut server"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
+		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"server", "is missing"}, Seconds: 60,
+	},
+	{
+		Name: "modules-missing", Failure: "node_modules is gone, and it is started without it",
+		Faults: []string{"modules-missing"}, Action: Hold, Blame: config, Rules: []string{"known-fault"}, App: Replaced, Starts: true,
+		Confirmed: 30 * time.Second, Healthy: 30 * time.Second, Says: []string{"a module was not found", "npm ci"}, Seconds: 75,
 	},
 	{
 		Name: "env-missing", Failure: "the .env file is gone; the process still has its environment",
