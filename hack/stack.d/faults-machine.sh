@@ -32,6 +32,7 @@ fault_disk_small() { # WHERE [MB [FILES]], in one word or several
       enter install -d -m 755 -o deploy -g "$(id -gn deploy)" "$small/upper" "$small/work"
       forget_app
       enter mount -t overlay -o "lowerdir=$APP_DIR,upperdir=$small/upper,workdir=$small/work,redirect_dir=on" small "$APP_DIR"
+      enter rm -rf "$APP_DIR/.next/cache" "$APP_DIR/node_modules/.cache" # they have to lie on it, whole
       pm2_fresh bbyatch "$APP_DIR"
       wait_for 30 site_answers || die "the site does not answer"
       ;;

@@ -29,6 +29,11 @@ var machine = []Row{
 		Faults: []string{"oom"}, Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 35,
 	},
 	{
+		Name: "disk-short", Failure: "there is little room left where the application lies: told early",
+		Before: []string{"disk-small app"}, Faults: []string{"disk-full 1024"}, Action: Hold, Blame: disk, Rules: []string{"disk-short"}, App: Kept,
+		Says: []string{"MiB free where app lies", "df -h"}, Seconds: 50,
+	},
+	{
 		Name: "disk-held", Failure: "a log that was removed still fills the disk, because PM2 holds it open",
 		Before: []string{"disk-small logs"}, Faults: []string{"disk-held"}, Action: Hold, Blame: disk, Rules: []string{"disk-log-held"}, App: Kept,
 		Says: []string{"that PM2", "still holds open", "pm2 reloadLogs"}, Seconds: 45,

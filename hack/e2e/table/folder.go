@@ -36,6 +36,11 @@ var folder = []Row{
 		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"build"}, Seconds: 60,
 	},
 	{
+		Name: "build-killed", Failure: "next build was killed half-way, and it is started with what that has left",
+		Faults: []string{"build-killed"}, Unseen: true, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
+		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"there is no finished build", "npm run build"}, Seconds: 75,
+	},
+	{
 		Name: "build-without-server", Failure: "the build has its BUILD_ID and not the files of the server, and it is started with that",
 		Faults: []string{"build-cut server"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
 		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"server", "is missing"}, Seconds: 60,
