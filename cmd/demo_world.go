@@ -132,6 +132,7 @@ spec:
     deadline: 2s
     startupGrace: 2s
     stopTimeout: 1s
+    tell: Always                # also of what the first recovery mends
     provenAfter: 500ms          # after that attempts are forgotten
     caches: [{cache}]
 `)

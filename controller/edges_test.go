@@ -276,10 +276,10 @@ func TestAnAlertSaysWhatWouldBeDone(t *testing.T) {
 		c := pass.Case{App: newApp()}
 		c.App.Spec.Mode = v1alpha1.ModeObserve
 		s := &stepper{c: c, r: &v1alpha1.AppStatus{Would: &v1alpha1.Would{Plan: "Plain", Steps: strings.Fields(steps)}}}
-		if a := s.alertOf(v1alpha1.AlertDegraded, &crashed, crashed.Message); len(a.Next) != want {
+		if a := s.alertOf(&crashed, crashed.Message); len(a.Next) != want {
 			t.Errorf("steps %q: %q", steps, a.Next)
 		}
-		s.tell(v1alpha1.Alert{Message: "it crashed"})
+		s.tell(noticeDegraded, v1alpha1.Alert{Message: "it crashed"})
 		if a := s.commands[0].(Tell).Alert; a.Message != observingOnly+"it crashed" {
 			t.Errorf("told %q", a.Message)
 		}

@@ -76,6 +76,7 @@ func newApp() *v1alpha1.App {
 	app.Name, app.Generation = "site", 1
 	app.Spec.Directory = "/srv/site"
 	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: "site"}
+	app.Spec.Recovery.Tell = v1alpha1.TellAlways
 	return app
 }
 

@@ -125,11 +125,17 @@ func TestACheckThatCannotBeAskedIsToldAfterTenMinutes(t *testing.T) {
 	if len(r.alerts) != 1 || r.alerts[0].Kind != v1alpha1.AlertUnknown || r.alerts[0].Duration.Duration != 10*time.Minute {
 		t.Errorf("after ten minutes: %+v", r.alerts)
 	}
-	for range 60 {
+	for range 49 {
 		r.see(time.Minute, yes, maybe)
 	}
 	if len(r.alerts) != 1 {
 		t.Errorf("told %d times", len(r.alerts))
+	}
+	for range 24 * 60 {
+		r.see(time.Minute, yes, maybe)
+	}
+	if len(r.alerts) != 2 || r.alerts[1].Reason != v1alpha1.ReasonStillUnknown || r.alerts[1].Duration.Duration != time.Hour {
+		t.Errorf("within the day after an hour: %+v", r.alerts)
 	}
 }
 

@@ -68,7 +68,7 @@ func (l *Loop) noteWrite(err error, now v1alpha1.Instant) {
 	l.failing = true
 	l.event(v1alpha1.EventWarning, v1alpha1.ReasonStateNotWritten, err.Error())
 	l.Sink.Alert(l.app, v1alpha1.Alert{
-		Time: now.Wall, Kind: v1alpha1.AlertStateNotPersisted, App: l.app.Name, Phase: l.status.Phase, Reason: "WriteFailed",
+		Time: now.Wall, Kind: noticeStateNotPersisted.Kind, App: l.app.Name, Phase: l.status.Phase, Reason: "WriteFailed",
 		Message: "the state file cannot be written; healing goes on in memory, but attempts would be forgotten at a restart: " + err.Error(),
 	})
 }

@@ -28,12 +28,15 @@ func (s *stepper) wouldAct(d Decision, v *v1alpha1.Verdict) {
 			At: s.c.Now, Blame: v.Blame, Reason: v.Reason, Plan: d.Plan.Name, Steps: d.Plan.Steps, ToldAt: s.c.Now,
 		}
 		s.event(v1alpha1.EventWarning, v1alpha1.ReasonWouldRecover, what+": "+d.Why)
-	case s.c.Now.Since(w.ToldAt) >= reminderEvery:
+	case s.c.Now.Since(w.ToldAt) >= wouldEvery:
 		w.ToldAt = s.c.Now
 		s.event(v1alpha1.EventWarning, v1alpha1.ReasonWouldRecover,
 			fmt.Sprintf("it has not healed without that for %s; %s: %s", s.c.Now.Since(w.At).Round(time.Second), what, d.Why))
 	}
 }
+
+// wouldEvery is the least time between two lines of the journal that say what would be done.
+const wouldEvery = time.Hour
 
 // wouldEnd says how the world went on without what would have been done: it healed, or the mode is Active again first.
 func (s *stepper) wouldEnd() {

@@ -136,7 +136,7 @@ func (l *Loop) rejectSpec(why error) {
 	}
 	l.refused = message
 	l.Sink.Alert(l.app, v1alpha1.Alert{
-		Time: now.Wall, Kind: v1alpha1.AlertSpecRejected, App: l.app.Name, Phase: l.status.Phase, Reason: "Invalid", Message: message,
+		Time: now.Wall, Kind: noticeSpecRejected.Kind, App: l.app.Name, Phase: l.status.Phase, Reason: "Invalid", Message: message,
 	})
 }
 

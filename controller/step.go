@@ -138,6 +138,7 @@ func (s *stepper) observed() {
 		s.r.Blocked = turnBlocks()
 	}
 	s.noteWarnings(s.judge.Warn(&s.c))
+	s.notePause()
 	s.noteDowntime(latest)
 	s.alert(&v) // first: what closes the incident must not swallow the word that it is over
 	s.prove(&v)
@@ -358,7 +359,10 @@ func rebase(r *v1alpha1.AppStatus, now v1alpha1.Instant) {
 	}
 	for n := range r.Unknown {
 		re(&r.Unknown[n].Since)
+		re(r.Unknown[n].RemindedAt)
 	}
+	re(r.PausedSince)
+	re(r.PauseToldAt)
 	for n := range r.Warnings {
 		re(&r.Warnings[n].Since)
 		re(&r.Warnings[n].ToldAt)

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"slices"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -12,7 +11,7 @@ import (
 
 // warningEvery is the floor rate at which a warning that lasts, or comes and goes, is told again: what it warns of is days
 // away.
-const warningEvery = 24 * time.Hour
+var warningEvery = noticeWarning.Every
 
 // noteWarnings keeps and tells what is well now and will not stay so. What could not be told of changes nothing; what is
 // not spoken of any more, because its check is gone say, is over.
@@ -55,7 +54,7 @@ func (s *stepper) warn(w *pass.Warning) {
 		s.event(v1alpha1.EventWarning, v1alpha1.ReasonWarning, kept.Message)
 	}
 	kept.Told, kept.ToldAt = true, s.c.Now
-	s.tellWarning(v1alpha1.AlertWarning, kept, kept.Message, kept.Next)
+	s.tellWarning(noticeWarning, kept, kept.Message, kept.Next)
 }
 
 // warningOver notes the end of a warning, which is told if it was.
@@ -68,12 +67,12 @@ func (s *stepper) warningOver(w *v1alpha1.Warning) {
 	w.Told = false
 	text := "over: " + w.Message
 	s.event(v1alpha1.EventNormal, v1alpha1.ReasonWarningOver, text)
-	s.tellWarning(v1alpha1.AlertWarningOver, w, text, nil)
+	s.tellWarning(noticeWarningOver, w, text, nil)
 }
 
-func (s *stepper) tellWarning(kind v1alpha1.AlertKind, w *v1alpha1.Warning, message string, next []string) {
-	s.tell(v1alpha1.Alert{
-		Kind: kind, Blame: w.Blame, Reason: w.Reason, Message: message, Next: slices.Clone(next),
+func (s *stepper) tellWarning(n *Notice, w *v1alpha1.Warning, message string, next []string) {
+	s.tell(n, v1alpha1.Alert{
+		Blame: w.Blame, Reason: w.Reason, Message: message, Next: slices.Clone(next),
 		Duration: metav1.Duration{Duration: s.c.Now.Since(w.Since)},
 	})
 }

@@ -381,6 +381,18 @@ type DeploySpec struct {
 	LockLimit metav1.Duration `json:"lockLimit,omitzero"`
 }
 
+// TellRecovery says whether a recovery that helps at once is told.
+// +kubebuilder:validation:Enum=WhenNotMended;Always
+type TellRecovery string
+
+// The values of RecoverySpec.Tell.
+const (
+	// TellWhenNotMended tells of a failure only where the first recovery has not mended it, or when it comes again.
+	TellWhenNotMended TellRecovery = "WhenNotMended"
+	// TellAlways tells of every confirmed failure at once, and when it is over.
+	TellAlways TellRecovery = "Always"
+)
+
 // LeaveFailed says who may end the phase Failed.
 // +kubebuilder:validation:Enum=ByOperator;WhenHealthy
 type LeaveFailed string
@@ -431,6 +443,11 @@ type RecoverySpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	RespectStop metav1.Duration `json:"respectStop,omitzero"`
+	// Tell says whether alerts tell of a failure that the first recovery of an incident mends: WhenNotMended tells of it only
+	// where the recovery does not help, or when it fails again within the incident; Always tells of it at once, and when it is
+	// over. What is held for, and what evenkeel does not act on, is told at once in any case. Default WhenNotMended.
+	// +kubebuilder:default=WhenNotMended
+	Tell TellRecovery `json:"tell,omitempty"`
 	// LeaveFailed says who may end the phase Failed. Default ByOperator.
 	// +kubebuilder:default=ByOperator
 	LeaveFailed LeaveFailed `json:"leaveFailed,omitempty"`

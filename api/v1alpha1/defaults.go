@@ -113,6 +113,7 @@ func setRecoveryDefaults(recovery *RecoverySpec) {
 	orDuration(&recovery.StopTimeout, 5*time.Second)
 	orDuration(&recovery.ProvenAfter, 30*time.Minute)
 	orDuration(&recovery.RespectStop, 15*time.Minute)
+	orDefault(&recovery.Tell, TellWhenNotMended)
 	orDefault(&recovery.LeaveFailed, LeaveFailedByOperator)
 	if recovery.Caches == nil {
 		recovery.Caches = []string{".next/cache", "node_modules/.cache"}

@@ -45,6 +45,8 @@ const (
 	ReasonStopped          = "SupervisionStopped"
 	ReasonWarning          = "Warning"
 	ReasonWarningOver      = "WarningOver"
+	ReasonStillPaused      = "StillPaused"
+	ReasonStillUnknown     = "StillUnknown"
 )
 
 // Event is one line of the journal, with what a Kubernetes Event needs.

@@ -70,6 +70,9 @@ type AppStatus struct {
 	// Unknown lists the required checks that could not be asked at the last looks, and since when.
 	// +listType=atomic
 	Unknown []UnknownCheck `json:"unknown,omitempty"`
+	// PausedSince is the first look in the pause that lasts, and PauseToldAt when the operator was last reminded of it.
+	PausedSince *Instant `json:"pausedSince,omitempty"`
+	PauseToldAt *Instant `json:"pauseToldAt,omitempty"`
 	// Warnings are what is well now and will not stay so, and what of it was told. One that has ended is kept for a day from
 	// when it was last told, so that what comes and goes is not told each time.
 	// +listType=map
@@ -380,8 +383,9 @@ type UnknownCheck struct {
 	Check string `json:"check"`
 	// Since is the first look at which it could not be asked.
 	Since Instant `json:"since"`
-	// Alerted says that the operator was told.
-	Alerted bool `json:"alerted,omitempty"`
+	// Alerted says that the operator was told, and RemindedAt when he was last reminded.
+	Alerted    bool     `json:"alerted,omitempty"`
+	RemindedAt *Instant `json:"remindedAt,omitempty"`
 }
 
 // Demand is an operator's order to recover.

@@ -217,6 +217,7 @@ func validateRecovery(recovery *RecoverySpec, at *field.Path) (errs field.ErrorL
 	errs = append(errs, between(recovery.StopTimeout, minTimeout, maxTimeout, at.Child("stopTimeout"))...)
 	errs = append(errs, between(recovery.ProvenAfter, minInterval, week, at.Child("provenAfter"))...)
 	errs = append(errs, between(recovery.RespectStop, minTimeout, week, at.Child("respectStop"))...)
+	errs = append(errs, oneOf(recovery.Tell, at.Child("tell"), TellWhenNotMended, TellAlways)...)
 	errs = append(errs, oneOf(recovery.LeaveFailed, at.Child("leaveFailed"), LeaveFailedByOperator, LeaveFailedWhenHealthy)...)
 	for i, dir := range recovery.Caches {
 		if isInside(dir) {

@@ -25,7 +25,7 @@ type inbox struct {
 	hooked []v1alpha1.Alert
 }
 
-// inbox makes a receiver and names it in the document.
+// inbox makes a receiver and names it in the document, which tells it of everything.
 func (w *world) inbox(d *desired) *inbox {
 	w.Helper()
 	in := &inbox{w: w, folder: filepath.Join(w.dir, "alerts")}
@@ -33,6 +33,7 @@ func (w *world) inbox(d *desired) *inbox {
 	w.mkdir(in.folder)
 	script := filepath.Join(w.dir, "tell")
 	w.write(script, "#!/bin/sh\nset -e\nf=$(mktemp "+in.folder+"/.XXXXXX)\ncat >$f\nmv $f "+in.folder+"/$(date +%s%N).json\n", 0o755)
+	d.Set("spec.recovery.tell", string(v1alpha1.TellAlways))
 	d.Alert(map[string]any{"exec": []any{script}})
 	l, err := w.listen(0)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -61,6 +62,10 @@ func (c *checker) alert(a v1alpha1.Alert) {
 	case v1alpha1.AlertReminder, v1alpha1.AlertFlapping:
 		if a.Kind == v1alpha1.AlertReminder {
 			key.what = ""
+			if a.Reason == v1alpha1.ReasonStillPaused || a.Reason == v1alpha1.ReasonStillUnknown {
+				key.what = a.Reason + a.Message[:strings.IndexAny(a.Message, "0123456789")] // which names the check
+				key.incident = 0
+			}
 		}
 		if at, ok := c.told[key]; ok && now.Since(at) < time.Hour && at.BootID == now.BootID {
 			c.s.fail("%s is told %s after the last one", a.Kind, now.Since(at))

@@ -368,9 +368,11 @@ func newApp(variant string) *v1alpha1.App {
 	sp.Checks.Public.URL = "https://www.example.com/"
 	sp.Checks.Database = &v1alpha1.DatabaseCheck{}
 	sp.Alerts = []v1alpha1.AlertSpec{{Exec: []string{"tell-me"}}}
+	sp.Recovery.Tell = v1alpha1.TellAlways
 	d := func(v time.Duration) metav1.Duration { return metav1.Duration{Duration: v} }
 	switch variant {
 	case "brisk":
+		sp.Recovery.Tell = v1alpha1.TellWhenNotMended
 		sp.Interval, sp.ConfirmInterval, sp.Recovery.Cooldown = d(10*time.Second), d(time.Second), d(time.Minute)
 	case "patient":
 		sp.Recovery.MaxAttempts, sp.Recovery.Cooldown, sp.Recovery.LeaveFailed = 5, d(10*time.Minute), v1alpha1.LeaveFailedWhenHealthy
