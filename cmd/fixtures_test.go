@@ -261,7 +261,7 @@ func (b *bench) run(step func(), args ...string) int {
 	if b.globals != nil {
 		g.domain, g.survey = b.domain, b.survey
 	}
-	return execute(b.t.Context(), g, append(args, "--state-dir", b.dir))
+	return execute(b.t.Context(), g, append([]string{"--state-dir", b.dir}, args...))
 }
 
 // keep writes what a supervisor would keep of a view, and gives its store.

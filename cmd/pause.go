@@ -19,7 +19,7 @@ import (
 const pauseWait = 3 * time.Second
 
 func newPauseCommand(g *globals) *cobra.Command {
-	var reason, end string
+	var reason, end, lasts string
 	c := &cobra.Command{
 		Use:   "pause [APP]",
 		Short: "Let evenkeel watch and alert, but begin nothing by itself",
@@ -28,13 +28,22 @@ paused App is still observed, recorded and alerted about; no recovery is begun b
 
 It edits the file that the supervisor reads, or the one that -f names, and waits until the supervisor has taken that. The
 exit code is 3 if none runs; then it counts when one starts. With one App known, APP may be left out.`,
-		Example: examples("evenkeel pause my-site --reason 'moving the database' --until 2h",
+		Example: examples("evenkeel pause my-site --for 20m --reason 'moving the database'",
 			"evenkeel pause my-site --until 2026-11-23T18:00:00Z"),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			now := g.clock().Wall.Time
 			var until time.Time
-			if end != "" {
+			switch {
+			case lasts != "" && end != "":
+				return usagef("--for and --until both say when the pause ends; want one of them")
+			case lasts != "":
+				d, err := parseDuration(lasts)
+				if err != nil || d <= 0 {
+					return usagef("--for %s: want a duration such as 20m, 2h or 1d", lasts)
+				}
+				until = now.Add(d)
+			case end != "":
 				var err error
 				if until, err = parseMoment(end, now, 1); err != nil {
 					return usagef("--until %s: %w", end, err)
@@ -50,6 +59,7 @@ exit code is 3 if none runs; then it counts when one starts. With one App known,
 		ValidArgsFunction: g.completeApps,
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why; it is shown wherever the pause is")
+	c.Flags().StringVar(&lasts, "for", "", "for how long, such as 20m, 2h or 1d; then it ends by itself")
 	c.Flags().StringVar(&end, "until", "", "when it ends by itself: a duration such as 2h or 1d, or a time such as 2026-11-23T18:00:00Z")
 	g.addFiles(c, "desired-state file to edit (default: the one that the supervisor reads)")
 	return c

@@ -34,7 +34,7 @@ func TestPauseAndResumeAreTaken(t *testing.T) {
 	file := b.desire(siteYAML)
 	b.supervise(file)
 	store := b.keep(v)
-	b.wants(b.run(b.adopt(store, &v, file), "pause", "--reason", "moving the disk", "--until", "2h"), exitWell,
+	b.wants(b.run(b.adopt(store, &v, file), "pause", "--reason", "moving the disk", "--for", "2h"), exitWell,
 		"bbyatch is paused by the operator: moving the disk; until 14:00:00, 2h left", file)
 	text, err := os.ReadFile(file)
 	b.must(err)
@@ -71,6 +71,8 @@ func TestPauseRefusesWhatMakesNoSense(t *testing.T) {
 	file := b.desire(siteYAML)
 	b.wants(b.run(nil, "pause", "-f", file, "--until", "yesterday"), exitUsage, "--until yesterday", "want a duration such as")
 	b.wants(b.run(nil, "pause", "-f", file, "--until", "2020-01-01T00:00:00Z"), exitUsage, "in the past")
+	b.wants(b.run(nil, "pause", "-f", file, "--for", "soon"), exitUsage, "--for soon", "want a duration such as")
+	b.wants(b.run(nil, "pause", "-f", file, "--for", "2h", "--until", "2h"), exitUsage, "want one of them")
 	b.wants(b.run(nil, "pause", "-f", file, "--reason", strings.Repeat("x", 600)), exitUsage, "at most 512 characters")
 	b.must(os.WriteFile(file, []byte("kind: Ap\n"), 0o644))
 	b.wants(b.run(nil, "pause", "-f", file, "bbyatch"), exitUsage, file+":1")
