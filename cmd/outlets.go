@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/evenkeel/evenkeel/api/alert"
+	"github.com/evenkeel/evenkeel/api/heartbeat"
 	"github.com/evenkeel/evenkeel/api/monitor"
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
@@ -28,6 +29,7 @@ type outlets struct {
 	monitor  *monitor.Monitor
 	alerts   *alert.Dispatcher
 	joint    *joint // in front of alerts
+	beater   *heartbeat.Beater
 	watchdog *watchdog
 	passes   chan lastPass
 	writing  sync.WaitGroup
@@ -73,6 +75,7 @@ func newOutlets(g *globals, dir string, flags runFlags) (*outlets, error) {
 		options.Outbox = box
 	}
 	o.alerts = alert.New(options)
+	o.beater = heartbeat.New(heartbeat.Options{Report: o.report, Log: o.log()})
 	o.joint = newJoint(g.clock, o.alerts.Joined)
 	o.writing.Go(o.writePasses)
 	return o, nil
@@ -89,6 +92,9 @@ func (o *outlets) close() {
 		defer cancel()
 		return end(ctx)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	o.beater.Close(ctx)
 	o.joint.close()
 	if err := bounded(o.alerts.Close); err != nil {
 		o.log().WithError(err).Warn("not all alerts were delivered")
@@ -152,6 +158,7 @@ func (s *appSink) Pass(app *v1alpha1.App, o *v1alpha1.Observation) {
 	s.recent = append(slices.Clone(s.recent[max(len(s.recent)-pass.Recent+2, 0):]), *o)
 	s.watchdog.passed(app)
 	s.alerts.Pass(app, o)
+	s.beater.Pass(app)
 }
 
 // Event is called with everything that belongs into the journal. It is written at once, so that what is journalled

@@ -176,6 +176,9 @@ func settingsText(app *v1alpha1.App, file string, notes []string, s style) strin
 			add("alert", "exec %s", strings.Join(a.Exec, " "))
 		}
 	}
+	if h := spec.Heartbeat; h != nil {
+		add("heartbeat", "%s every %s", masked(h.URL), brief(h.Interval))
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is right (%s)\n", s.bold(app.Name), file)
 	b.WriteString(table("  ", rows))

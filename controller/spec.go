@@ -57,7 +57,7 @@ func (l *Loop) accept(app *v1alpha1.App) bool {
 func asksOtherwise(a, b *v1alpha1.AppSpec) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	for _, s := range []*v1alpha1.AppSpec{a, b} {
-		s.Mode, s.Paused, s.PauseReason, s.PausedUntil, s.Alerts = "", false, "", nil, nil
+		s.Mode, s.Paused, s.PauseReason, s.PausedUntil, s.Alerts, s.Heartbeat = "", false, "", nil, nil, nil
 	}
 	return !apiequality.Semantic.DeepEqual(a, b)
 }

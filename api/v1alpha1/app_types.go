@@ -93,6 +93,9 @@ type AppSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Alerts []AlertSpec `json:"alerts,omitempty"`
+	// Heartbeat is an address outside of this machine that is asked after finished passes, so that somebody else misses
+	// evenkeel, or the machine, when it is gone. Without it there is none.
+	Heartbeat *HeartbeatSpec `json:"heartbeat,omitempty"`
 }
 
 // Mode says whether evenkeel acts on an App.
@@ -457,6 +460,24 @@ type RecoverySpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[^/]`
 	// +kubebuilder:default={.next/cache,node_modules/.cache}
 	Caches []string `json:"caches,omitzero"`
+}
+
+// HeartbeatSpec is where to say that evenkeel lives, as healthchecks.io and others take it.
+type HeartbeatSpec struct {
+	// URL is asked with GET. Any answer from 200 to 299 is a good one; no redirect is followed. It is a secret.
+	// +kubebuilder:validation:Pattern=`^https?://[^/]`
+	URL string `json:"url" evenkeel:"secret"`
+	// Interval is the least time between two heartbeats. Each follows a finished pass, so that they are no closer than
+	// spec.interval. From 10s to 24h. Default 1m.
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// Timeout of one heartbeat. Default 10s.
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
 
 // AlertSpec is one way of telling somebody; exactly one of exec, webhook and shoutrrr is set.

@@ -15,6 +15,7 @@ const (
 	DefaultConfirmIntervalMin = 50 * time.Millisecond
 	DefaultFailureThreshold   = 3
 	DefaultTimeout            = 10 * time.Second
+	DefaultHeartbeat          = time.Minute
 	DefaultMaxAttempts        = 3
 	DefaultCertificateWarning = 14 * 24 * time.Hour
 )
@@ -43,6 +44,10 @@ func SetDefaults(app *App) {
 	setRecoveryDefaults(&spec.Recovery)
 	for i := range spec.Alerts {
 		spec.Alerts[i].SetDefaults()
+	}
+	if h := spec.Heartbeat; h != nil {
+		orDefault(&h.Interval.Duration, DefaultHeartbeat)
+		orDefault(&h.Timeout.Duration, DefaultTimeout)
 	}
 }
 

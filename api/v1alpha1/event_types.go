@@ -45,6 +45,8 @@ const (
 	ReasonStopped          = "SupervisionStopped"
 	ReasonWarning          = "Warning"
 	ReasonWarningOver      = "WarningOver"
+	ReasonHeartbeatFailed  = "HeartbeatFailed"
+	ReasonHeartbeatBack    = "HeartbeatBack"
 	ReasonStillPaused      = "StillPaused"
 	ReasonStillUnknown     = "StillUnknown"
 )

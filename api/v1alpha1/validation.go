@@ -49,6 +49,12 @@ func Validate(app *App) field.ErrorList {
 	errs = append(errs, validateChecks(&spec.Checks, at.Child("checks"))...)
 	errs = append(errs, validateDeploy(&spec.Deploy, at.Child("deploy"))...)
 	errs = append(errs, validateRecovery(&spec.Recovery, at.Child("recovery"))...)
+	if h := spec.Heartbeat; h != nil {
+		at := at.Child("heartbeat")
+		errs = append(errs, validateURL(h.URL, "https://hc-ping.com/UUID", at.Child("url"))...)
+		errs = append(errs, between(h.Interval, 10*time.Second, 24*time.Hour, at.Child("interval"))...)
+		errs = append(errs, between(h.Timeout, minTimeout, maxTimeout, at.Child("timeout"))...)
+	}
 	return append(errs, validateAlerts(spec.Alerts, at.Child("alerts"))...)
 }
 
