@@ -15,6 +15,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/alert"
 	"github.com/evenkeel/evenkeel/api/heartbeat"
+	"github.com/evenkeel/evenkeel/api/metrics"
 	"github.com/evenkeel/evenkeel/api/monitor"
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
@@ -30,6 +31,7 @@ type outlets struct {
 	alerts   *alert.Dispatcher
 	joint    *joint // in front of alerts
 	beater   *heartbeat.Beater
+	metrics  *metrics.Metrics
 	watchdog *watchdog
 	passes   chan lastPass
 	writing  sync.WaitGroup
@@ -75,6 +77,7 @@ func newOutlets(g *globals, dir string, flags runFlags) (*outlets, error) {
 		options.Outbox = box
 	}
 	o.alerts = alert.New(options)
+	o.metrics = metrics.New(g.Version)
 	o.beater = heartbeat.New(heartbeat.Options{Report: o.report, Log: o.log()})
 	o.joint = newJoint(g.clock, o.alerts.Joined)
 	o.writing.Go(o.writePasses)
@@ -104,9 +107,34 @@ func (o *outlets) close() {
 	_ = bounded(o.monitor.Close) // there is nowhere left to say it
 }
 
+// serveMetrics serves what is counted, and whether evenkeel itself is well, until stop is called.
+func (o *outlets) serveMetrics(address string) (stop func(), err error) {
+	l, err := metrics.Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := o.metrics.Serve(ctx, l, o.watchdog.healthy); err != nil {
+			o.log().WithError(err).Error("metrics are not served any more")
+		}
+	})
+	return func() {
+		cancel()
+		serving.Wait()
+	}, nil
+}
+
 // report writes what became of an alert into the log and the App's journal.
 func (o *outlets) report(e v1alpha1.Event) {
 	o.monitor.Event(e)
+	switch e.Reason {
+	case v1alpha1.ReasonAlertSent, v1alpha1.ReasonAlertFailed: // with the phase of the moment at which it was raised
+		o.metrics.Alerted(e)
+	default:
+		o.metrics.Event(e)
+	}
 	o.mu.Lock()
 	journal := o.journals[e.App]
 	o.mu.Unlock()
@@ -147,6 +175,7 @@ type appSink struct {
 // before are kept too: what is blamed may rest on them.
 func (s *appSink) Pass(app *v1alpha1.App, o *v1alpha1.Observation) {
 	s.monitor.Pass(app, o)
+	s.metrics.Pass(app, o)
 	p := lastPass{app: app.Name, o: *o}
 	if !o.Holds() {
 		p.before = s.recent

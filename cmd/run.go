@@ -23,6 +23,7 @@ import (
 type runFlags struct {
 	logFile, logFormat string
 	dryRun             bool
+	metrics            string
 }
 
 func newRunCommand(g *globals) *cobra.Command {
@@ -45,6 +46,7 @@ neither started nor brought back.`,
 	g.addFiles(c, "desired-state file, or a folder of them")
 	c.Flags().StringVar(&flags.logFile, "log-file", "", "log file (default: monitor.log in the state folder; - for none)")
 	c.Flags().StringVar(&flags.logFormat, "log-format", "text", "format of the log: text or json")
+	c.Flags().StringVar(&flags.metrics, "metrics", "", "serve /metrics for Prometheus and /healthz on 127.0.0.1:PORT or unix:/PATH (default: nowhere)")
 	c.Flags().BoolVar(&flags.dryRun, "dry-run", false, "observe only: do nothing, and journal what would be done")
 	return c
 }
@@ -76,6 +78,13 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		return err
 	}
 	defer out.close()
+	if flags.metrics != "" {
+		stop, err := out.serveMetrics(flags.metrics)
+		if err != nil {
+			return &usageError{err}
+		}
+		defer stop()
+	}
 	incidents := newFiler(dir, out.log())
 	defer incidents.close()
 	var s *supervisor

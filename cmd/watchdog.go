@@ -14,7 +14,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
 )
 
-// watchdog feeds the service manager's watchdog, where there is one. Only finished passes feed it, and only while no App's
+// watchdog knows whether passes finish, and feeds the service manager's watchdog, where there is one. Only finished passes feed it, and only while no App's
 // next pass is overdue: a loop that hangs is not hidden by the others.
 type watchdog struct {
 	log     logrus.FieldLogger
@@ -49,9 +49,6 @@ func longestGap(app *v1alpha1.App) time.Duration {
 
 // passed is called with every finished pass.
 func (w *watchdog) passed(app *v1alpha1.App) {
-	if !w.enabled {
-		return
-	}
 	gap := longestGap(app)
 	now := w.clock()
 	w.mu.Lock()
@@ -65,12 +62,28 @@ func (w *watchdog) passed(app *v1alpha1.App) {
 		overdue = overdue || due.Before(now)
 	}
 	w.mu.Unlock()
+	if !w.enabled {
+		return
+	}
 	if longer { // the unit's own period may be too short for what this App is allowed to take
 		notify(w.log, fmt.Sprintf("WATCHDOG_USEC=%d", gap.Microseconds()))
 	}
 	if !overdue {
 		notify(w.log, daemon.SdNotifyWatchdog)
 	}
+}
+
+// healthy says of which App the next pass is overdue: what a service manager's watchdog would restart evenkeel for.
+func (w *watchdog) healthy() error {
+	now := w.clock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for app, due := range w.due {
+		if late := now.Since(due); due.Before(now) {
+			return fmt.Errorf("the next pass of %s is overdue by %s", app, late.Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // forget is called when supervision of an App has ended.
