@@ -109,11 +109,12 @@ func (o *outlets) close() {
 
 // serveMetrics serves what is counted, and whether evenkeel itself is well, until stop is called.
 func (o *outlets) serveMetrics(address string) (stop func(), err error) {
-	l, err := metrics.Listen(address)
+	ctx, cancel := context.WithCancel(context.Background())
+	l, err := metrics.Listen(ctx, address)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := o.metrics.Serve(ctx, l, o.watchdog.healthy); err != nil {

@@ -143,7 +143,7 @@ func scrape(t *testing.T, m *Metrics, address, path string, code int) string {
 
 func ask(t *testing.T, m *Metrics, address, path string, code int, ill error) string {
 	t.Helper()
-	l, err := Listen(address)
+	l, err := Listen(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,31 +185,31 @@ func TestOnlyLoopbackAndSocketsAreListenedOn(t *testing.T) {
 		"0.0.0.0:9464": "want 127.0.0.1:9464", "192.0.2.1:80": "on loopback or a unix socket only", "[::]:9464": "on loopback", ":9464": "want 127.0.0.1:9464, [::1]:9464 or unix:/PATH",
 		"localhost": "is no address", "unix:metrics.sock": "want a whole one",
 	} {
-		if l, err := Listen(address); err == nil || !strings.Contains(err.Error(), want) {
+		if l, err := Listen(t.Context(), address); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v %v", address, l, err)
 		}
 	}
 	path := filepath.Join(t.TempDir(), "metrics.sock")
-	l, err := Listen("unix:" + path)
+	l, err := Listen(t.Context(), "unix:"+path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
-	if _, err := Listen("unix:" + path); err == nil || !strings.Contains(err.Error(), "somebody listens") {
+	if _, err := Listen(t.Context(), "unix:"+path); err == nil || !strings.Contains(err.Error(), "somebody listens") {
 		t.Error(err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	l.Close() // as one that was killed
-	if l, err = Listen("unix:" + path); err != nil {
+	if l, err = Listen(t.Context(), "unix:"+path); err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen("unix:" + path); err == nil {
+	if _, err := Listen(t.Context(), "unix:"+path); err == nil {
 		t.Error("a file was taken for a socket")
 	}
 }

@@ -18,9 +18,9 @@ import (
 
 // Listen listens where address says: unix:/run/evenkeel/metrics.sock, or a port on loopback such as 127.0.0.1:9464. Anywhere
 // else is refused: there is no password, and what is shown is nobody else's business.
-func Listen(address string) (net.Listener, error) {
+func Listen(ctx context.Context, address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return listenUnix(path)
+		return listenUnix(ctx, path)
 	}
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -30,7 +30,8 @@ func Listen(address string) (net.Listener, error) {
 		return nil, fmt.Errorf("metrics are served on loopback or a unix socket only, not on %s: want 127.0.0.1:%d, and something with a password before it to reach it from elsewhere",
 			at.Addr(), at.Port())
 	}
-	l, err := net.Listen("tcp", at.String())
+	var to net.ListenConfig
+	l, err := to.Listen(ctx, "tcp", at.String())
 	if err != nil {
 		return nil, fmt.Errorf("serving metrics: %w", err)
 	}
@@ -38,12 +39,13 @@ func Listen(address string) (net.Listener, error) {
 }
 
 // listenUnix takes the place of a socket on which nobody listens any more, and of nothing else.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%q is no path to serve metrics on: want a whole one, as in unix:/run/evenkeel/metrics.sock", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		c, err := net.DialTimeout("unix", path, time.Second)
+		dialer := net.Dialer{Timeout: time.Second}
+		c, err := dialer.DialContext(ctx, "unix", path)
 		if err == nil {
 			_ = c.Close()
 			return nil, fmt.Errorf("serving metrics: somebody listens on %s already", path)
@@ -52,7 +54,8 @@ func listenUnix(path string) (net.Listener, error) {
 			_ = os.Remove(path)
 		}
 	}
-	l, err := net.Listen("unix", path)
+	var to net.ListenConfig
+	l, err := to.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("serving metrics: %w", err)
 	}
