@@ -13,6 +13,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/hack/e2e/table"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
 )
 
 // The rows of the table that have no test of their own.
@@ -40,11 +41,12 @@ type rowTest struct {
 
 // rowChecks are the further checks that rows name.
 var rowChecks = map[string]func(r *rowTest){
-	"deploy-over":     (*rowTest).deployOverFirst,
-	"one-daemon":      (*rowTest).oneDaemon,
-	"orphan-ended":    (*rowTest).orphanEnded,
-	"pid-changed":     (*rowTest).pidChanged,
-	"process-unknown": (*rowTest).processUnknown,
+	"environment-changed": (*rowTest).environmentChanged,
+	"deploy-over":         (*rowTest).deployOverFirst,
+	"one-daemon":          (*rowTest).oneDaemon,
+	"orphan-ended":        (*rowTest).orphanEnded,
+	"pid-changed":         (*rowTest).pidChanged,
+	"process-unknown":     (*rowTest).processUnknown,
 }
 
 func (r *rowTest) run() {
@@ -328,6 +330,18 @@ func (r *rowTest) processUnknown() {
 		}
 	}
 	r.Error("no pass could not ask PM2: the test proves nothing")
+}
+
+// environmentChanged says that it was seen, and by which name; the value is nobody's affair.
+func (r *rowTest) environmentChanged() {
+	o := r.sup.pass()
+	f, _ := facts.Of[facts.Environment](o, v1alpha1.CheckEnvironment)
+	if res, _ := o.Result(v1alpha1.CheckEnvironment); res.Status != metav1.ConditionFalse || !slices.Contains(append(f.Changed, f.Later...), "DATABASE_URL") && !slices.Contains(f.Later, ".env") {
+		r.Errorf("environment is %s: %s, %+v", res.Status, res.Message, f)
+	}
+	if out, _, _ := r.sup.cli("status", r.sup.App); !strings.Contains(out, "environment") {
+		r.Errorf("status does not tell of it:\n%s", out)
+	}
 }
 
 // orphanEnded looks that whoever lived on when the process that PM2 kept was killed is gone.

@@ -34,6 +34,11 @@ var machine = []Row{
 		Says: []string{"MiB free where app lies", "df -h"}, Seconds: 50,
 	},
 	{
+		Name: "disk-full-of-logs", Failure: "nothing more can be written where the logs lie",
+		Before: []string{"disk-small logs"}, Faults: []string{"disk-full"}, Action: Hold, Blame: disk, Rules: []string{"disk-short"}, App: Kept,
+		Says: []string{"0 MiB free where logs lies", "pm2 flush"}, Seconds: 45,
+	},
+	{
 		Name: "disk-held", Failure: "a log that was removed still fills the disk, because PM2 holds it open",
 		Before: []string{"disk-small logs"}, Faults: []string{"disk-held"}, Action: Hold, Blame: disk, Rules: []string{"disk-log-held"}, App: Kept,
 		Says: []string{"that PM2", "still holds open", "pm2 reloadLogs"}, Seconds: 45,

@@ -51,6 +51,10 @@ var folder = []Row{
 		Confirmed: 30 * time.Second, Healthy: 30 * time.Second, Says: []string{"a module was not found", "npm ci"}, Seconds: 75,
 	},
 	{
+		Name: "env-changed", Failure: "another database address stands in the .env file since its process has started",
+		Faults: []string{"env-changed"}, Action: Nothing, App: Kept, Check: "environment-changed", Seconds: 25,
+	},
+	{
 		Name: "env-missing", Failure: "the .env file is gone; the process still has its environment",
 		Faults: []string{"env-missing"}, Action: Hold, Blame: config, Rules: []string{"database-configuration"}, App: Kept,
 		Says: []string{"DATABASE_URL"}, Long: true, Seconds: 60,
@@ -58,5 +62,14 @@ var folder = []Row{
 	{
 		Name: "cache-corrupt", Failure: "a cache of its own holds broken JSON, and it dies of it at every start",
 		Action: Clean, Blame: app, Rules: []string{"crash-loop", "process-gone"}, App: Replaced, Lift: Itself, Case: "cache-corrupt",
+	},
+	{
+		Name: "image-cache-broken", Failure: "what the cache holds of a picture is zeros, as after a loss of power: it is answered with them, after a plain restart too",
+		Before: []string{"picture"}, Faults: []string{"image-cache-broken"}, Unseen: true,
+		Spec: map[string]any{
+			"spec.checks.local.path": "/_next/image?url=%2Fpicture.png&w=64&q=75", "spec.checks.local.expectBody": "PNG",
+			"spec.recovery.deadline": "6s", "spec.recovery.startupGrace": "6s",
+		},
+		Action: Clean, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lift: Itself, Seconds: 60,
 	},
 }
