@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -163,6 +165,26 @@ func TestProcessResult(t *testing.T) {
 			t.Errorf("%s: facts %+v", tc.name, f)
 		}
 	}
+}
+
+// roundTrip makes a transport of a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// What one check dies of would end evenkeel, and with it the watch over every site, if it were another goroutine's panic.
+func TestAPanicInOneCheckIsOneOfTheWholeLook(t *testing.T) {
+	app := site("site")
+	app.Spec.Directory, app.Spec.Checks.Public.URL = t.TempDir(), "https://www.example.org/"
+	p := prober(t)
+	p.FS, p.Runtime, p.Clock = machine(t), &fakeRuntime{}, func() v1alpha1.Instant { return moment(time.Minute) }
+	p.public.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("seven bytes of nonsense") })
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "seven bytes of nonsense") {
+			t.Errorf("it ended with %v", r)
+		}
+	}()
+	p.Observe(t.Context(), app, []string{v1alpha1.CheckPublic})
 }
 
 func TestObserveAsksWhatIsDueAndSortsIt(t *testing.T) {

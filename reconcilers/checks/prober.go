@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sourcegraph/conc"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -111,7 +112,7 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(due, n) })
 	}
 
-	var wg sync.WaitGroup
+	var wg conc.WaitGroup // a panic in it is one here, where the loop takes it for an answer
 	var local, public v1alpha1.CheckResult
 	localDone := make(chan struct{})
 	if isDue(v1alpha1.CheckPort, v1alpha1.CheckLocal, v1alpha1.CheckProcess) {
@@ -148,7 +149,7 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	}
 
 	// What may take its whole time is asked beside the rest.
-	var slow sync.WaitGroup
+	var slow conc.WaitGroup
 	beside := func(name string, ask func() v1alpha1.CheckResult) func() v1alpha1.CheckResult {
 		var r v1alpha1.CheckResult
 		if isDue(name) {

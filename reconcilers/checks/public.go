@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sourcegraph/conc"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -87,7 +88,7 @@ func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() boo
 // askBehind asks what is behind the public URL, side by side: what its name stands for, whether this machine has a network,
 // and what the proxy on this machine answers.
 func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Public) {
-	var wg sync.WaitGroup
+	var wg conc.WaitGroup
 	wg.Go(func() { f.Names = p.lookUp(ctx, q.url) })
 	var passes *facts.Passes
 	var certificate string

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
+	"github.com/sourcegraph/conc"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -86,7 +86,7 @@ func (c *Collector) Collect(ctx context.Context, app *v1alpha1.App, step pass.St
 		c.verdict, c.observations, c.rows, c.processes, c.sockets, c.memory, c.output("output", false), c.output("errors", true), c.answers,
 	}
 	parts := make([]part, len(looks))
-	var wg sync.WaitGroup
+	var wg conc.WaitGroup
 	for n, look := range looks {
 		wg.Go(func() { parts[n] = look(ctx, s) })
 	}
