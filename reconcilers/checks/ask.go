@@ -232,7 +232,8 @@ func classify(err error) facts.Class {
 		return facts.Timeout
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return facts.Refused
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE),
+		strings.Contains(err.Error(), closedUnasked):
 		return facts.Closed
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETDOWN):
 		return facts.Unreachable
@@ -246,6 +247,9 @@ func classify(err error) facts.Class {
 
 // tlsAlert is how net/http, which has no value for it, speaks of an answer in TLS to a question in plain HTTP.
 const tlsAlert = `malformed HTTP response "\x15\x03`
+
+// closedUnasked is how net/http, which has no value for it either, speaks of one that hung up before the question was sent.
+const closedUnasked = "server closed idle connection"
 
 // short takes the method and the address off an error of the HTTP client: they are known already.
 func short(err error) string {
