@@ -349,4 +349,13 @@ func TestAnotherBlameIsToldAtItsSecondLook(t *testing.T) {
 	r.judge.verdict = down
 	r.see(time.Minute, no, no)
 	r.wantTold(t, "down", "Degraded/Config")
+
+	r = newRig()
+	r.judge.verdict = proxyDown
+	r.see(0, yes, no)
+	r.see(time.Minute, yes, no)
+	r.wantTold(t, "not confirmed", "")
+	r.judge.verdict = network
+	r.see(time.Minute, yes, no)
+	r.wantTold(t, "what is wrong is told first, whoever was blamed before", "Degraded/Network")
 }

@@ -178,10 +178,12 @@ func (s *stepper) noteUnknown(latest *v1alpha1.Observation) {
 		if n >= 0 {
 			u = s.r.Unknown[n]
 		}
-		if s.c.Now.Since(u.Since) >= unknownAfter && u.Since.Before(res.At) && !res.Leading { // that one is told as a failure of its own
-			s.tellUnknown(&u, &res)
+		if s.c.Now.Since(u.Since) >= unknownAfter && u.Since.Before(res.At) {
+			if !res.Leading { // that one is told as a failure of its own
+				s.tellUnknown(&u, &res)
+			}
+			u.Alerted = true
 		}
-		u.Alerted = u.Alerted || s.c.Now.Since(u.Since) >= unknownAfter && u.Since.Before(res.At)
 		list = append(list, u)
 	}
 	s.r.Unknown = list

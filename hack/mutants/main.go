@@ -31,7 +31,8 @@ import (
 )
 
 // targets are the files that are changed: every rule and what it looks at, the judge around them, Decide with the budget and
-// the incident, and the machine. What warns (verdict/warnings.go) leads to no action, and is left out.
+// the incident, and the machine. What warns and what is told (verdict/warnings.go, controller/alert.go) leads to no action, and
+// is left out.
 func targets(root string) ([]string, error) {
 	rules, err := filepath.Glob(filepath.Join(root, "reconcilers/verdict/*.go"))
 	if err != nil {
