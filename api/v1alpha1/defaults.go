@@ -45,9 +45,8 @@ func SetDefaults(app *App) {
 	for i := range spec.Alerts {
 		spec.Alerts[i].SetDefaults()
 	}
-	if h := spec.Heartbeat; h != nil {
-		orDefault(&h.Interval.Duration, DefaultHeartbeat)
-		orDefault(&h.Timeout.Duration, DefaultTimeout)
+	if spec.Heartbeat != nil {
+		spec.Heartbeat.SetDefaults()
 	}
 }
 
@@ -66,6 +65,12 @@ func (d *DatabaseCheck) SetDefaults() {
 		d.Require = []string{"DATABASE_URL"}
 	}
 	orDefault(&d.Connect, DatabaseConnectOnSuspicion)
+}
+
+// SetDefaults gives a heartbeat that is asked for its defaults.
+func (h *HeartbeatSpec) SetDefaults() {
+	orDuration(&h.Interval, DefaultHeartbeat)
+	orDuration(&h.Timeout, DefaultTimeout)
 }
 
 // SetDefaults gives an alert its defaults.

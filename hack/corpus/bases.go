@@ -73,7 +73,9 @@ spec:
     provenAfter: 30m
     respectStop: 15m
     leaveFailed: ByOperator
+    tell: Always
     caches: [.next/cache]
+  heartbeat: {url: "https://hc-ping.com/my-site", interval: 1m, timeout: 10s}
   alerts:
     - {exec: [mail, me], timeout: 10s}
     - {webhook: "https://chat.example.com/hook", timeout: 10s}

@@ -32,6 +32,14 @@ func TestAProcessIsDescribedAsFarAsItIsKnown(t *testing.T) {
 	}
 }
 
+func TestOneOfAThingIsNoThings(t *testing.T) {
+	for n, want := range []string{"0 lives", "1 life", "2 lives"} {
+		if got := count(n, "life", "lives"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestHintsAreFilledIn(t *testing.T) {
 	w := well()
 	w.deploy = facts.Deploy{AtWork: []facts.Work{{What: "npm ci"}}} // whose pid may not be seen
