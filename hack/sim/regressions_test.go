@@ -87,7 +87,7 @@ var onceBroken = []once{
 	{"a stranger on the port was not spoken of for hours", Schedule{Length: 6 * time.Hour, Entries: []Entry{
 		{Kind: "stranger", At: 75 * time.Minute, For: 3 * time.Hour},
 	}}, []plant{
-		{file: "controller/incident.go", from: "v.Down || v.Stranger || lead", to: "v.Down || lead"},
+		{file: "controller/alert.go", from: "v.Down || v.Stranger || lead", to: "v.Down || lead"},
 	}},
 	{"a stand-down in a recovery was lost when evenkeel died in it", Schedule{Length: day, Entries: []Entry{
 		{Kind: "errors", At: 90 * time.Minute},
