@@ -39,6 +39,16 @@ var machine = []Row{
 		Says: []string{"0 MiB free where logs lies", "pm2 flush"}, Seconds: 45,
 	},
 	{
+		Name: "disk-inodes", Failure: "no more files can be made where the application lies, though there is space",
+		Before: []string{"disk-small app"}, Faults: []string{"disk-inodes"}, Action: Hold, Blame: disk, Rules: []string{"disk-short"}, App: Kept,
+		Says: []string{"0 files can still be made where app lies", "df -i"}, Seconds: 50,
+	},
+	{
+		Name: "disk-full-while-500", Failure: "the disk is full, and its front page answers 500",
+		Before: []string{"disk-small app"}, Faults: []string{"disk-full", "http-500"}, Unseen: true, Action: Hold, Blame: disk, Rules: []string{"disk-full"},
+		App: Replaced, Seconds: 50,
+	},
+	{
 		Name: "disk-held", Failure: "a log that was removed still fills the disk, because PM2 holds it open",
 		Before: []string{"disk-small logs"}, Faults: []string{"disk-held"}, Action: Hold, Blame: disk, Rules: []string{"disk-log-held"}, App: Kept,
 		Says: []string{"that PM2", "still holds open", "pm2 reloadLogs"}, Seconds: 45,
@@ -49,9 +59,22 @@ var machine = []Row{
 		Seconds: 60,
 	},
 	{
+		Name: "down-and-disk-full", Failure: "it is down, and the disk is full: it is started all the same",
+		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Case: "down-while-disk-is-full",
+	},
+	{
+		Name: "state-cannot-be-written", Failure: "nothing more can be written where evenkeel's own state lies, and then the application hangs: it is mended all the same",
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Case: "state-cannot-be-written",
+	},
+	{
 		Name: "starved", Failure: "another program takes the processor, and no answer comes in time",
 		Faults: []string{"starve"}, Spec: brief, Action: Hold, Blame: host, Rules: []string{"host-starved"}, App: Kept,
 		Confirmed: 20 * time.Second, Says: []string{"other programs keep the application from"}, Seconds: 60,
+	},
+	{
+		Name: "starves-itself", Failure: "it takes all processors itself, with endless loops in it and in processes below it",
+		Before: []string{"starve-ready"}, Faults: []string{"starve-self"}, Spec: brief, Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself,
+		Confirmed: 20 * time.Second, Seconds: 70,
 	},
 	{
 		Name: "files-used-up", Failure: "clients hold so many connections that it can open no more files; it heals when they leave",

@@ -26,6 +26,23 @@ var folder = []Row{
 		Confirmed: 15 * time.Second, Healthy: 75 * time.Second, Check: "deploy-over", Seconds: 110,
 	},
 	{
+		Name: "deploy-lock", Failure: "the lock file of a deploy (spec.deploy.lockFile) names a process that lives, while its front page answers 500",
+		Faults: []string{"http-500", "deploy-lock live"}, Unseen: true, Spec: map[string]any{"spec.deploy.lockFile": ".deploy-lock"},
+		Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Says: []string{".deploy-lock"}, Seconds: 40,
+	},
+	{
+		Name: "deploy-lock-too-old", Failure: "the lock file of a deploy was forgotten, while its front page answers 500: it counts until its limit (spec.deploy.lockLimit)",
+		Faults: []string{"http-500", "deploy-lock"}, Unseen: true,
+		Spec:   map[string]any{"spec.deploy.lockFile": ".deploy-lock", "spec.deploy.lockLimit": "15s"},
+		Action: Respect, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Seconds: 80,
+		Alerts: []string{"Degraded Deploy", "Degraded App", "Resolved Deploy"},
+	},
+	{
+		Name: "deploy-lock-of-the-dead", Failure: "the lock file of a deploy names a process that does not live, while its front page answers 500",
+		Faults: []string{"http-500", "deploy-lock dead"}, Unseen: true, Spec: map[string]any{"spec.deploy.lockFile": ".deploy-lock"},
+		Action: Plain, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lift: Itself, Seconds: 35,
+	},
+	{
 		Name: "npm-start-is-no-deploy", Failure: "`pm2 start npm -- start`, whose npm is no deploy, and its front page answers 500",
 		Before: []string{"pm2-with script: 'npm', args: 'start', node_args: ''"}, Faults: []string{"http-500"},
 		Action: Plain, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lift: Itself, Seconds: 45,
@@ -41,9 +58,19 @@ var folder = []Row{
 		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"there is no finished build", "npm run build"}, Seconds: 75,
 	},
 	{
+		Name: "build-without-id", Failure: "the build has no BUILD_ID, and it is started with that",
+		Faults: []string{"build-cut id"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
+		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"BUILD_ID is missing"}, Seconds: 60,
+	},
+	{
 		Name: "build-without-server", Failure: "the build has its BUILD_ID and not the files of the server, and it is started with that",
 		Faults: []string{"build-cut server"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
 		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"server", "is missing"}, Seconds: 60,
+	},
+	{
+		Name: "build-cut-short", Failure: "a manifest of the build was cut short, and it is started with that",
+		Faults: []string{"build-cut manifest"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
+		Confirmed: 20 * time.Second, Healthy: 30 * time.Second, Says: []string{"routes-manifest.json was cut short"}, Seconds: 60,
 	},
 	{
 		Name: "modules-missing", Failure: "node_modules is gone, and it is started without it",

@@ -48,12 +48,16 @@ func Parts() []Part {
 		{Fault: "page-broken", Takes: "folder", Blame: app, Shows: inTime},
 		{Fault: "cache-corrupt", Takes: "folder", Blame: blames(v1alpha1.BlameApp, v1alpha1.BlameCache), Shows: inTime},
 		{Fault: "build-missing", Takes: "folder", Blame: config, Shows: inTime},
+		{Fault: "build-cut id", Takes: "folder", Blame: config, Shows: inTime},
+		{Fault: "modules-missing", Takes: "folder", Blame: config, Shows: inTime},
+		{Fault: "env-changed", Takes: "env", Outside: true, Blame: config},
 		{Fault: "env-missing", Takes: "env", Outside: true, Blame: config, Shows: soon},
 		{Fault: "pm2-stop", Takes: "manager", Blame: operator, Shows: soon},
 		{Fault: "pm2-delete", Takes: "manager", Blame: blames(v1alpha1.BlameApp, v1alpha1.BlameRuntime), Shows: soon},                                      // if somebody answers all the same
 		{Fault: "pm2-daemon-hang", Takes: "manager", Outside: true, Blame: manages, Blinds: true},                                                          // whose port it is, say
 		{Fault: "pm2-daemon-kill", Takes: "manager", Lost: []string{"pm2", "shop"}, Blame: blames(v1alpha1.BlameRuntime, v1alpha1.BlamePort), Shows: soon}, // what hangs outlives it
 		{Fault: "memory-low", Takes: "memory", Outside: true, Blame: memory},
+		{Fault: "disk-full", Takes: "disk", Outside: true, Blame: disk, Shows: soon},
 		{Fault: "postgres-stop", Takes: "postgres", Outside: true, Lost: []string{"postgres"}, Blame: dataBlame},
 		{Fault: "postgres-hang", Takes: "postgres", Outside: true, Blame: dataBlame},
 		{Fault: "dns", Takes: "dns", Outside: true, Blame: dns},
