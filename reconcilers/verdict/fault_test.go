@@ -58,6 +58,12 @@ func TestAFaultIsRememberedWhereAStartHasFailedOfIt(t *testing.T) {
 			module(w)
 			w.process.Signs, w.status["database"] = nil, no
 		}, tried(false), "Environment"},
+		{"our recovery failed, and now it runs without an answer", func(w *world) {
+			w.status["local"], w.process.Cause, w.process.Signs = no, "a", []facts.Sign{facts.SignModuleNotFound}
+		}, tried(false), ""},
+		{"variables are missing, our recovery failed, and it comes and goes", func(w *world) {
+			w.status["local"], w.status["database"], w.process.Cause, w.process.Crashes = no, no, "a", 5
+		}, tried(false), ""},
 		{"a database that does not serve is no variable that is missing", func(w *world) {
 			module(w)
 			w.process.Signs = nil

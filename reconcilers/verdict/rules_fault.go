@@ -119,7 +119,7 @@ func (v *view) failedOf() (facts.Sign, bool) {
 		return "", false
 	}
 	for _, e := range endings {
-		if e.sign != signEnvironment && slices.Contains(v.process.Signs, e.sign) {
+		if slices.Contains(v.process.Signs, e.sign) {
 			return e.sign, true
 		}
 	}
