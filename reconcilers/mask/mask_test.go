@@ -115,8 +115,9 @@ func FuzzMask(f *testing.F) {
 			// What stands between two masks is all that is left of the text.
 			for _, left := range strings.Split(got, Mask) {
 				for _, v := range []string{a, b} {
+					long := len(strings.TrimSpace(v)) >= least // before bytes that are no text become three each
 					v = strings.TrimSpace(strings.ToValidUTF8(v, "\uFFFD"))
-					if len(v) >= least && !trivial(v) && !strings.Contains(Mask, v) && strings.Contains(left, v) {
+					if long && !trivial(v) && !strings.Contains(Mask, v) && strings.Contains(left, v) {
 						t.Fatalf("%q still holds %q", got, v)
 					}
 				}
