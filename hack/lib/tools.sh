@@ -41,6 +41,7 @@ ensure_packages() {
   done
   [[ -e /usr/include/stdlib.h ]] || want+=(libc6-dev)
   [[ -s /etc/ssl/certs/ca-certificates.crt ]] || want+=(ca-certificates)
+  [[ -x /usr/sbin/mkfs.ext4 || -x /sbin/mkfs.ext4 ]] || want+=(e2fsprogs)
   # the tests start servers of their own, in a folder of their own
   [[ -x /usr/sbin/mariadbd ]] || want+=(mariadb-server-core)
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || want+=(postgresql)
