@@ -242,7 +242,7 @@ func (c *checker) stuck(r *v1alpha1.AppStatus, app *v1alpha1.App, paused bool) {
 
 // mayBegin is how many recoveries a fault of somebody else may cost that strikes alone: one at its hold's limit, and one when
 // it is over, where PM2 has given up by then.
-var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2}
+var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2, "two-daemons": 1}
 
 // finish judges what came of a fault that happened alone.
 func (c *checker) finish() {

@@ -152,6 +152,12 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "hack/sim/sim.go", from: "\t\t\ts.journal(\"evenkeel has ended\")\n\t\t\ts.check.gone()\n", to: "\t\t\ts.journal(\"evenkeel has ended\")\n"},
 	}},
+	{"PM2 had given up beside another daemon, and the start after that was one too many", Schedule{Length: 12182 * time.Minute, Entries: []Entry{
+		{Kind: "pm2-stop", At: 91 * time.Minute, For: 40 * time.Minute, Alone: true},
+		{Kind: "two-daemons", At: 728083700 * time.Millisecond, For: 1833200 * time.Millisecond, Alone: true},
+	}}, []plant{
+		{file: "hack/sim/liveness.go", from: `, "two-daemons": 1}`, to: "}"},
+	}},
 	{"a broken cache had to be mended at a hold's limit, where no attempt is left for the clean plan", Schedule{Variant: "once", Length: 131 * time.Minute, Entries: []Entry{
 		{Kind: "cache-corrupt", At: 78 * time.Minute},
 		{Kind: "pm2-stop", At: 78 * time.Minute, For: 40 * time.Minute},
