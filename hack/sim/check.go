@@ -335,7 +335,8 @@ func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	if memory && !w.env.leak && !w.cond.cacheFull && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {
 		s.fail("the application is restarted for memory that another program has taken")
 	}
-	if a := w.app; a != nil && !atLimit && a.ready != forever && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
+	unasked := w.env.noEnv && after.Verdict.Rule == "hung" // nobody can ask a database whose address is gone
+	if a := w.app; a != nil && !atLimit && !unasked && a.ready != forever && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
 		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved || w.env.squeezed) && !w.env.flaky && w.faultSince < seen {
 		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved || w.env.squeezed, after.Verdict.Rule)
 	}

@@ -158,6 +158,12 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "hack/sim/liveness.go", from: `, "two-daemons": 1}`, to: "}"},
 	}},
+	{"a database was to be found silent whose address nobody knew any more", Schedule{Length: 117 * time.Minute, Entries: []Entry{
+		{Kind: "database-down", At: 111 * time.Minute, For: 206 * time.Minute, N: 204542},
+		{Kind: "no-env-file", At: 111 * time.Minute, For: 20 * time.Minute},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "!atLimit && !unasked && a.ready", to: "!atLimit && (!unasked || true) && a.ready"},
+	}},
 	{"a broken cache had to be mended at a hold's limit, where no attempt is left for the clean plan", Schedule{Variant: "once", Length: 131 * time.Minute, Entries: []Entry{
 		{Kind: "cache-corrupt", At: 78 * time.Minute},
 		{Kind: "pm2-stop", At: 78 * time.Minute, For: 40 * time.Minute},
