@@ -366,9 +366,10 @@ func (c *checker) ends(rec *v1alpha1.Recovery) {
 		c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
 	}
 	if rec.Trigger == v1alpha1.TriggerAutomatic {
-		if rec.Verified {
+		switch {
+		case rec.Verified:
 			c.failedRow = 0
-		} else {
+		case !c.s.k.appOr(c.s).Spec.Observes(): // which would have ended it unfinished
 			c.failedRow++
 		}
 	}

@@ -164,6 +164,13 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "hack/sim/check.go", from: "!atLimit && !unasked && a.ready", to: "!atLimit && (!unasked || true) && a.ready"},
 	}},
+	{"a recovery that spec.mode had ended was counted as one that had failed", Schedule{Length: 810 * time.Minute, Entries: []Entry{
+		{Kind: "reset", At: 61 * time.Minute},
+		{Kind: "errors-always", At: 4115400 * time.Millisecond, Phase: "Failed", For: 40 * time.Minute},
+		{Kind: "observe", At: 80 * time.Minute, Phase: "Failed", For: 8 * time.Minute},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "case !c.s.k.appOr(c.s).Spec.Observes(): // which", to: "default: // which"},
+	}},
 	{"a broken cache had to be mended at a hold's limit, where no attempt is left for the clean plan", Schedule{Variant: "once", Length: 131 * time.Minute, Entries: []Entry{
 		{Kind: "cache-corrupt", At: 78 * time.Minute},
 		{Kind: "pm2-stop", At: 78 * time.Minute, For: 40 * time.Minute},
