@@ -14,6 +14,8 @@ import (
 type fakeJudge struct {
 	verdict  v1alpha1.Verdict
 	warnings []pass.Warning
+	// ending: though all holds, its process is about to end, or cannot be seen.
+	ending bool
 }
 
 func (j *fakeJudge) Warn(*pass.Case) []pass.Warning { return j.warnings }
@@ -24,7 +26,7 @@ func (j *fakeJudge) Checks(app *v1alpha1.App) []pass.Check {
 
 func (j *fakeJudge) Diagnose(c *pass.Case) v1alpha1.Verdict {
 	if c.Latest().Holds() {
-		return v1alpha1.Verdict{Rule: "healthy", Blame: v1alpha1.BlameNone, Reason: "AllHold", Remedy: v1alpha1.RemedyNone}
+		return v1alpha1.Verdict{Rule: "healthy", Blame: v1alpha1.BlameNone, Reason: "AllHold", Remedy: v1alpha1.RemedyNone, Up: !j.ending}
 	}
 	return j.verdict
 }

@@ -232,9 +232,11 @@ func (s *stepper) goOn(latest *v1alpha1.Observation, v *v1alpha1.Verdict) {
 	forbidden := s.r.StoodDown || s.pauseForbids()
 	starts := func(t pass.StepTraits) bool { return t.Starts }
 	switch {
-	case latest.Holds():
+	case latest.Holds() && (v.Up || !rec.Stopped || rec.Undecided):
 		s.settle(true, "everything holds; nothing more to do")
 		s.standDown()
+	case latest.Holds(): // for as long as what we may have stopped has not ended
+		s.skipTo(starts)
 	case rec.Undecided:
 		s.climb(v)
 	case rec.Stopped && !v.Up:

@@ -256,6 +256,19 @@ func TestWhatIsBeingStoppedIsStartedWhateverArrives(t *testing.T) {
 	}
 }
 
+// TestWhatIsBeingStoppedIsStartedThoughItStillAnswers pins a bug: killed in the step stop, evenkeel found that everything
+// held, because the process had not ended yet, or could not be seen, and ended the recovery.
+func TestWhatIsBeingStoppedIsStartedThoughItStillAnswers(t *testing.T) {
+	r := newRig()
+	r.see(0, no, no)
+	r.now, r.recent, r.judge.ending = r.now.Add(time.Second), nil, true
+	r.step(Input{Started: true})
+	r.see(time.Second, yes, yes)
+	if len(r.acts) != 1 || r.acts[0].Name != "start" {
+		t.Errorf("acts %v, recovery %+v", r.acts, r.record.Recovery)
+	}
+}
+
 // TestAnOperatorsRecoveryWaitsForItsTurn pins a bug: it began beside another application's.
 func TestAnOperatorsRecoveryWaitsForItsTurn(t *testing.T) {
 	r := newRig()
