@@ -16,7 +16,7 @@ const courierName = "carry-alert"
 // courierLimit ends a courier whose evenkeel has died without ending it.
 const courierLimit = 5 * time.Minute
 
-// courierArgs run this very program, also where its file has been replaced since.
+// courier is this very program, also where its file has been replaced since.
 func (g *globals) courier() []string { return []string{"/proc/self/exe", courierName} }
 
 // newCourierCommand is for evenkeel itself: it carries one alert by shoutrrr.

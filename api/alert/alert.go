@@ -139,8 +139,8 @@ func (d *Dispatcher) Pass(app *v1alpha1.App, _ *v1alpha1.Observation) { d.claim(
 // Event does nothing.
 func (d *Dispatcher) Event(v1alpha1.Event) {}
 
-// Alert queues an alert for every channel of the App, and returns at once. A channel that stands twice in the spec is told
-// once.
+// Alert queues an alert for every channel of the App, and returns when the outbox has it. A channel that stands twice in the
+// spec is told once.
 func (d *Dispatcher) Alert(app *v1alpha1.App, alert v1alpha1.Alert) { d.Joined([]Item{{app, alert}}) }
 
 // Joined queues alerts of several Apps about one fault that they share, as one alert to each channel. A channel is told of
