@@ -196,6 +196,12 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/rules_fault.go", from: "notRunning(v) && configurationMissing.met(v)", to: "notRunning(v) && v.is(v1alpha1.CheckDatabase, \"False\")"},
 	}},
+	{"a pause of three seconds while the database was silent was taken for a hang", Schedule{Length: 132 * time.Minute, Entries: []Entry{
+		{Kind: "database-down", At: 100 * time.Minute, For: 208 * time.Minute, N: 630052},
+		{Kind: "pause-3s", At: 130 * time.Minute},
+	}}, []plant{
+		{file: "reconcilers/verdict/rules_database_asked.go", from: "looks < 2; n--", to: "looks < 1; n--"},
+	}},
 }
 
 // TestSchedulesThatOnceBroke replays the schedules of all findings: none breaks any more.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
@@ -86,6 +87,30 @@ func TestWhoTakesNoCallsHangs(t *testing.T) {
 		w.port.Listeners = tc.listeners
 		if v := Diagnose(twice(w)); v.Rule != tc.rule {
 			t.Errorf("%s: rule %s, want %s", tc.name, v.Rule, tc.rule)
+		}
+	}
+}
+
+// TestAPauseIsNoHang: while its database is silent, calls that wait at a single look say nothing; at two in a row they do,
+// and one look that is carried on is one look.
+func TestAPauseIsNoHang(t *testing.T) {
+	silent := func(waiting uint32, at time.Duration) v1alpha1.Observation {
+		w := well().errs(facts.Timeout).asked(facts.DatabaseTimeout)
+		w.port.Listeners[0].Waiting = waiting
+		return w.observation(instant(at))
+	}
+	for name, tc := range map[string]struct {
+		recent []v1alpha1.Observation
+		rule   string
+	}{
+		"it took calls before":            {[]v1alpha1.Observation{silent(0, 0), silent(1, 5*time.Second)}, "database-silent"},
+		"it takes calls again":            {[]v1alpha1.Observation{silent(1, 0), silent(0, 5*time.Second)}, "database-silent"},
+		"it takes none":                   {[]v1alpha1.Observation{silent(0, 0), silent(1, 5*time.Second), silent(1, 10*time.Second)}, "hung"},
+		"the one look at it is kept":      {[]v1alpha1.Observation{silent(0, 0), silent(1, 5*time.Second), silent(1, 5*time.Second)}, "database-silent"},
+		"it takes none at the first look": {[]v1alpha1.Observation{silent(1, 0)}, "hung"},
+	} {
+		if v := Diagnose(&pass.Case{App: app(), Now: instant(10 * time.Second), Recent: tc.recent}); v.Rule != tc.rule {
+			t.Errorf("%s: rule %s, want %s", name, v.Rule, tc.rule)
 		}
 	}
 }

@@ -52,8 +52,26 @@ func (v *view) failsForAnother() bool {
 	if v.local.Class == facts.Answered {
 		return true
 	}
-	waits := func(l facts.Listener) bool { return l.Waiting > 0 }
-	return v.local.Class == facts.Timeout && len(v.port.Listeners) > 0 && !slices.ContainsFunc(v.port.Listeners, waits)
+	return v.local.Class == facts.Timeout && len(v.port.Listeners) > 0 && v.takesCalls()
+}
+
+// takesCalls says that no call waited to be taken at one of the last two looks at the port: whoever takes calls may pause for
+// a moment, to collect garbage say, and that is no hang.
+func (v *view) takesCalls() bool {
+	looks, last := 0, v1alpha1.Instant{}
+	for n := len(v.c.Recent) - 1; n >= 0 && looks < 2; n-- {
+		o := &v.c.Recent[n]
+		r, _ := o.Result(v1alpha1.CheckPort)
+		port, ok := facts.Of[facts.Port](o, v1alpha1.CheckPort)
+		if !ok || looks > 0 && r.At == last {
+			continue
+		}
+		if !slices.ContainsFunc(port.Listeners, func(l facts.Listener) bool { return l.Waiting > 0 }) {
+			return true
+		}
+		looks, last = looks+1, r.At
+	}
+	return false
 }
 
 // databaseFailedLately says that the database was found not to serve within the grace.
