@@ -83,9 +83,10 @@ check_sim() {
   logged 1-sim env SIM_SECONDS="${SIM_SECONDS:-${1:-30}}" SIM_SEED="${SIM_SEED:-${2:-$(commit_seed)}}" go test -count=1 -v -timeout 60m -run '^TestCampaign$' ./hack/sim
 }
 
-# check_planted: every planted bug is found by the simulator, and every old schedule breaks without its mend.
+# check_planted: every planted bug is found by the simulator, every old schedule breaks without its mend, and every record that
+# can be reached leads on.
 check_planted() {
-  logged 1-planted env SIM_FULL=1 go test -count=1 -v -timeout 120m -run '^TestPlantedBugsAreFound$|^TestSchedulesBreakWithoutTheirMends$' ./hack/sim
+  logged 1-planted env SIM_FULL=1 go test -count=1 -v -timeout 120m -run '^TestPlantedBugsAreFound$|^TestSchedulesBreakWithoutTheirMends$|^TestEveryReachableRecord$' ./hack/sim
 }
 
 # check_mutants: every small change to what decides is noticed, or docs/mutants.md says why not.
