@@ -44,7 +44,7 @@ func targets(root string) ([]string, error) {
 			list = append(list, "reconcilers/verdict/"+name)
 		}
 	}
-	return append(list, "controller/decide.go", "controller/incident.go", "state/machine/machine.go"), nil
+	return append(list, "controller/decide.go", "controller/incident.go", "state/machine/machine.go", "api/v1alpha1/instant.go"), nil
 }
 
 const reasons = "docs/mutants.md"

@@ -17,8 +17,8 @@ import (
 type hands struct {
 	w    *world
 	eyes *eyes
-	// touched is told of everything that a step ends or clears.
-	touched func(step, what string)
+	// touched is told of everything that a step is about to end or to clear, and of the mark that a process bears.
+	touched func(step pass.Step, what, mark string)
 }
 
 // deed is a step under way: poll says whether it has ended, and else when to ask again.
@@ -48,7 +48,7 @@ func (h *hands) act(app *v1alpha1.App, step pass.Step) *deed {
 	case recovery.StepPort:
 		h.port(step, after)
 	case recovery.StepCaches:
-		h.caches(after)
+		h.caches(step, after)
 	case recovery.StepMemory:
 		after(5*time.Millisecond, v1alpha1.StepSkipped, "swap is left alone")
 	case recovery.StepStart:
@@ -79,7 +79,7 @@ func (h *hands) stop(app *v1alpha1.App, step pass.Step, after ending) {
 	default:
 		l := w.app
 		if l != nil {
-			h.touched(step.Name, "app")
+			h.touched(step, "app", w.pm2.mark)
 		}
 		takes := w.orderStop(true)
 		if takes > limit { // what outlives the time given is killed
@@ -90,30 +90,41 @@ func (h *hands) stop(app *v1alpha1.App, step pass.Step, after ending) {
 	}
 }
 
-// freeOrphan ends an orphan, if its mark proves that it is the application's.
-func (h *hands) freeOrphan(step pass.Step) bool {
+// free ends what holds the port, if its mark proves that it is the application's: by the mark alone, as on a real machine.
+func (h *hands) free(step pass.Step) bool {
 	w := h.w
-	if w.orphan == nil || w.pm2.hung || w.env.starved {
+	if w.pm2.hung || w.env.starved {
 		return false
 	}
-	if !slices.Contains(step.Learned.Marks, w.orphan.mark) && w.pm2.mark != w.orphan.mark {
-		return false
-	}
-	h.touched(step.Name, "orphan")
-	w.in(200*time.Millisecond, func() {
-		if o := w.orphan; o != nil && o.under != 0 {
-			w.orphan = &holder{pid: w.pid(), mark: o.mark, born: w.now, under: o.under}
-			w.note("the orphan is ended, and its daemon brings it back")
-			return
+	freed := false
+	for _, held := range []*holder{w.orphan, w.strange} {
+		if held == nil || !slices.Contains(step.Learned.Marks, held.mark) && w.pm2.mark != held.mark {
+			continue
 		}
+		freed = true
+		h.touched(step, "what holds the port", held.mark)
+		w.in(200*time.Millisecond, func() { w.end(held) })
+	}
+	return freed
+}
+
+// end ends a process that holds the port.
+func (w *world) end(held *holder) {
+	switch {
+	case held == w.strange:
+		w.strange = nil
+		w.note("the stranger is ended")
+	case held == w.orphan && held.under != 0:
+		w.orphan = &holder{pid: w.pid(), mark: held.mark, born: w.now, under: held.under}
+		w.note("the orphan is ended, and its daemon brings it back")
+	case held == w.orphan:
 		w.orphan = nil
 		w.note("the orphan is ended")
-	})
-	return true
+	}
 }
 
 func (h *hands) linger(step pass.Step, after ending) {
-	if h.freeOrphan(step) {
+	if h.free(step) {
 		after(250*time.Millisecond, v1alpha1.StepDone, "left over: ended")
 		return
 	}
@@ -122,7 +133,7 @@ func (h *hands) linger(step pass.Step, after ending) {
 
 func (h *hands) port(step pass.Step, after ending) {
 	switch {
-	case h.freeOrphan(step):
+	case h.free(step):
 		after(300*time.Millisecond, v1alpha1.StepDone, "held the port: ended")
 	case h.w.orphan != nil || h.w.strange != nil || h.w.app != nil:
 		after(2*time.Second, v1alpha1.StepFailed, "the port is held by another, which is left alone")
@@ -131,13 +142,13 @@ func (h *hands) port(step pass.Step, after ending) {
 	}
 }
 
-func (h *hands) caches(after ending) {
+func (h *hands) caches(step pass.Step, after ending) {
 	w := h.w
+	h.touched(step, "caches", "")
 	if w.app != nil || w.pm2.hung {
 		after(20*time.Millisecond, v1alpha1.StepSkipped, "the application runs")
 		return
 	}
-	h.touched(recovery.StepCaches, "caches")
 	w.cond.cache, w.cond.cacheFull = false, false
 	w.note("the caches are cleared")
 	after(80*time.Millisecond, v1alpha1.StepDone, "cleared")
@@ -166,7 +177,7 @@ func (h *hands) start(app *v1alpha1.App, step pass.Step, after ending) {
 		after(20*time.Millisecond, v1alpha1.StepSkipped, "it runs already")
 	default:
 		if w.app != nil {
-			h.touched(step.Name, "app")
+			h.touched(step, "app", w.pm2.mark)
 		}
 		w.pm2.listed = true
 		w.orderStart()

@@ -46,7 +46,7 @@ type checker struct {
 	latest       *v1alpha1.Observation
 	resetAt      time.Duration // the operator's last reset, or the loss of the record
 	incidentAt   time.Duration // when the incident was opened
-	failedRow    int           // recoveries in a row that failed, while the application was never well
+	attempts     attemptBook
 
 	alertBook
 	liveness
@@ -84,7 +84,7 @@ func (c *checker) started(l *state.Loaded) {
 		c.amnesia = false
 		c.alertBook.lose()
 		c.resetAt = c.s.w.now
-		c.failedRow = 0
+		c.attempts.forget()
 		c.lastStart = nil
 	} else if c.onDisk != nil && !sameRecord(&got, c.onDisk) && (c.writing == nil || !sameRecord(&got, c.writing)) {
 		c.s.fail("what was read at the start is not what was written: phase %s, written %s", got.Phase, c.onDisk.Phase)
@@ -193,6 +193,7 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 	}
 	if in.Lost {
 		c.resetAt = now
+		c.attempts.forget()
 	}
 	c.tookOrder(before, in)
 	if d := in.Done; d != nil && d.Step == recovery.StepStart && d.Outcome == v1alpha1.StepFailed {
@@ -208,7 +209,6 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 	}
 	if begun && rec.Trigger == v1alpha1.TriggerOperator {
 		c.stood = false
-		c.failedRow = 0
 	}
 	if rec != nil && !rec.Open() && was.Open() {
 		c.ends(rec)
@@ -227,6 +227,7 @@ func (c *checker) stepped(before, after *v1alpha1.AppStatus, commands []controll
 	}
 	if in.Observed {
 		c.noteHold(after)
+		c.countAttempt(after)
 	}
 	c.gaveUp(before, after, in)
 	c.closes(before, after, commands, in)
@@ -265,7 +266,7 @@ func (c *checker) tookOrder(before *v1alpha1.AppStatus, in controller.Input) {
 		if !before.Recovery.Open() {
 			c.stood = false
 			c.resetAt = c.s.w.now
-			c.failedRow = 0
+			c.attempts.forget()
 			c.lastStart = nil
 			c.alertBook.forget()
 		}
@@ -295,11 +296,12 @@ func (c *checker) mayBegin(before, after *v1alpha1.AppStatus) {
 	if i.Spent >= spec.Recovery.MaxAttempts {
 		s.fail("an automatic recovery begins with %d of %d attempts spent", i.Spent, spec.Recovery.MaxAttempts)
 	}
-	if c.failedRow >= int(spec.Recovery.MaxAttempts) && !c.foreignSeen {
-		s.fail("%d recoveries have failed in a row, and another begins", c.failedRow)
+	if n := c.attempts.failed(i.Number); n >= int(spec.Recovery.MaxAttempts) {
+		s.fail("%d of %d recoveries of incident %d have failed, by our own count, and another begins", n, spec.Recovery.MaxAttempts, i.Number)
 	}
-	if c.lastStart != nil && now.Since(*c.lastStart) < c.lastCooldown && s.w.now-c.lastStartAt < c.lastCooldown {
-		s.fail("an automatic recovery begins %s after the last one; its cooldown is %s", now.Since(*c.lastStart), c.lastCooldown)
+	// Within one boot the time that has passed in truth can be measured, whatever is done to the clock on the wall.
+	if passed := w.now - c.lastStartAt; c.lastStart != nil && passed < c.lastCooldown && (w.bootAt <= c.lastStartAt || now.Since(*c.lastStart) < c.lastCooldown) {
+		s.fail("an automatic recovery begins %s after the last one; its cooldown is %s", passed, c.lastCooldown)
 	}
 	v := after.Verdict
 	if v == nil || c.latest == nil {
@@ -310,7 +312,7 @@ func (c *checker) mayBegin(before, after *v1alpha1.AppStatus) {
 		s.fail("an automatic recovery begins on a verdict that says %s", v.Remedy)
 	}
 	if v.Remedy == v1alpha1.RemedyHold {
-		if held := w.now - c.heldFrom; c.heldFrom == forever || held+time.Second < v.HoldLimit.Duration && c.lastClockSet < w.now-v.HoldLimit.Duration && w.bootAt < w.now-held {
+		if held := w.now - c.heldFrom; c.heldFrom == forever || held+time.Second < v.HoldLimit.Duration && w.bootAt < w.now-held {
 			s.fail("held for %s only, and the limit of %s is taken to be over (%s)", held, v.HoldLimit.Duration, v.Reason)
 		}
 		if !attempt.AtHoldLimit {
@@ -366,12 +368,7 @@ func (c *checker) ends(rec *v1alpha1.Recovery) {
 		c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
 	}
 	if rec.Trigger == v1alpha1.TriggerAutomatic {
-		switch {
-		case rec.Verified:
-			c.failedRow = 0
-		case !c.s.k.appOr(c.s).Spec.Observes(): // which would have ended it unfinished
-			c.failedRow++
-		}
+		c.attempts.ends(rec, c.lastStartAt)
 	}
 }
 
@@ -431,12 +428,23 @@ func cooldownInForce(app *v1alpha1.App, i *v1alpha1.Incident) time.Duration {
 	return d
 }
 
-// touched is told of everything that a step ends or clears.
-func (c *checker) touched(step, what string) {
-	if what == "caches" && c.s.w.app != nil {
-		c.s.fail("caches are cleared while the application runs")
+// touched is told of everything that a step ends or clears, before it does: a process by the mark that it bears, the
+// caches without one.
+func (c *checker) touched(step pass.Step, what, mark string) {
+	s, w := c.s, c.s.w
+	rec := &step.Recovery
+	stop := slices.IndexFunc(rec.Steps, func(done v1alpha1.StepRecord) bool {
+		return done.Step == recovery.StepStop && done.Plan == rec.Plan && done.Outcome != v1alpha1.StepFailed && done.Outcome != v1alpha1.StepInterrupted
+	})
+	switch {
+	case what == "caches" && w.app != nil && stop < 0 && !slices.ContainsFunc(rec.Steps, func(done v1alpha1.StepRecord) bool { return done.Step == recovery.StepStop }):
+		s.fail("caches are to be cleared, and the application was not stopped before")
+	case what == "caches" && w.app != nil && stop >= 0 && c.hitAt < w.now-w.instant().Since(rec.StartedAt):
+		s.fail("caches are to be cleared while the application runs, although it was stopped")
+	case what != "caches" && mark != w.pm2.mark:
+		s.fail("step %s ends a process that bears the mark %q; the application's is %q", step.Name, mark, w.pm2.mark)
 	}
-	c.s.journal("step %s ends or clears: %s", step, what)
+	s.journal("step %s ends or clears: %s", step.Name, what)
 }
 
 // writtenSoon notes what a write is about to bring to disk; written, that it is there.

@@ -225,7 +225,7 @@ func addSurroundings() {
 			if w.strange != nil || w.orphan != nil {
 				return
 			}
-			w.strange = &holder{pid: w.pid(), born: w.now}
+			w.strange = &holder{pid: w.pid(), mark: strangersMark, born: w.now}
 			if w.app != nil {
 				w.die(w.app, "its port is taken")
 			}

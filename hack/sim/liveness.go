@@ -23,16 +23,15 @@ const (
 
 // liveness holds the invariants that speak of time: what must happen, and until when.
 type liveness struct {
-	upSince     time.Duration
-	saidAt      time.Duration // the last alert, or the last start of a recovery
-	badSince    time.Duration // since when a fault that a recovery mends has stood, with nothing against a recovery
-	goodSince   time.Duration // since when nothing at all has been wrong
-	downSince   time.Duration // since when the application has been down and held
-	stuckSince  time.Duration // since when a fault of its own that nothing mends has stood alone
-	foreignSeen bool          // another's fault met the row of failed recoveries
-	hitAt       time.Duration
-	tickAt      time.Duration
-	watched     *watch
+	upSince    time.Duration
+	saidAt     time.Duration // the last alert, or the last start of a recovery
+	badSince   time.Duration // since when a fault that a recovery mends has stood, with nothing against a recovery
+	goodSince  time.Duration // since when nothing at all has been wrong
+	downSince  time.Duration // since when the application has been down and held
+	stuckSince time.Duration // since when a fault of its own that nothing mends has stood alone
+	hitAt      time.Duration
+	tickAt     time.Duration
+	watched    *watch
 }
 
 func (l *liveness) init() {
@@ -82,9 +81,6 @@ func (c *checker) struck(a *active) {
 	c.hitAt = c.s.w.now
 	if a.kind.whose == foreign {
 		c.s.w.faultSince = c.s.w.now
-	}
-	if a.kind.whose == foreign || a.kind.whose == machine {
-		c.foreignSeen = true
 	}
 	if w := c.watched; w != nil && c.s.w.now < w.finalAt {
 		w.disturbs = true
@@ -150,14 +146,20 @@ func since(mark *time.Duration, now time.Duration, holds bool) time.Duration {
 	return now - *mark
 }
 
-// clear says that nothing that a recovery cannot mend is wrong.
-func (s *sim) clear() bool {
+// foreignStands says that something is wrong that is not the application's own.
+func (s *sim) foreignStands() bool {
 	w := s.w
 	e, c, p := &w.env, &w.cond, &w.pm2
-	return !e.proxy && !e.proxyBad && !e.dns && !e.cert && !e.network && !e.noEnv && !e.hog && !e.starved && !e.squeezed && !w.disk.full && !e.diskShort && !c.cacheFull &&
-		!e.blind && !e.deploying && !c.noModule && !c.noFolder && (w.orphan == nil || w.orphan.under == 0) && (w.app == nil || !w.app.full) &&
-		!e.flaky && !c.hangs && !c.errors && c.diesIn == 0 && !c.noBuild && !c.dbErrors && c.starts < time.Minute &&
-		w.strange == nil && (p.up || !p.lost) && !p.hung && (p.listed || s.desired.Spec.Runtime.PM2.Start != "") && !s.under("killed-often", "exit-for-good") && !s.off
+	return e.proxy || e.proxyBad || e.dns || e.cert || e.network || e.noEnv || e.hog || e.starved || e.squeezed || w.disk.full || e.diskShort ||
+		e.blind || e.deploying || c.noModule || c.noFolder || (w.orphan != nil && w.orphan.under != 0) || (w.app != nil && w.app.full) ||
+		c.noBuild || c.dbErrors || w.strange != nil || (!p.up && p.lost) || p.hung || (!p.listed && s.desired.Spec.Runtime.PM2.Start == "")
+}
+
+// clear says that nothing that a recovery cannot mend is wrong.
+func (s *sim) clear() bool {
+	c := &s.w.cond
+	return !s.foreignStands() && !c.cacheFull && !s.w.env.flaky && !c.hangs && !c.errors && c.diesIn == 0 && c.starts < time.Minute &&
+		!s.under("killed-often", "exit-for-good") && !s.off
 }
 
 // good: where nothing is wrong, evenkeel is in Healthy within the cooldown and a little, or in Failed for a reason.
@@ -173,7 +175,6 @@ func (c *checker) good(r *v1alpha1.AppStatus, app *v1alpha1.App) {
 	}
 	switch r.Phase {
 	case v1alpha1.PhaseHealthy:
-		c.foreignSeen, c.failedRow = false, 0
 	case v1alpha1.PhaseFailed:
 		if app.Spec.Recovery.LeaveFailed == v1alpha1.LeaveFailedWhenHealthy && !r.StoodDown && lasted > app.Spec.Recovery.ProvenAfter.Duration+margin &&
 			w.now-c.upSince > app.Spec.Recovery.ProvenAfter.Duration+margin {

@@ -49,7 +49,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, w: newWorld(), began: time.Now(), specs: make(chan controller.SpecUpdate, 1), edited: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), removed: make(chan struct{}), turns: make(controller.Turns, 1)}
 	r.eyes = &eyes{w: r.w}
-	r.hands = &hands{w: r.w, eyes: r.eyes, touched: func(string, string) {}}
+	r.hands = &hands{w: r.w, eyes: r.eyes, touched: func(pass.Step, string, string) {}}
 	r.w.disk.save(statePath, firstState())
 	store, err := state.NewStore("/state", appName, state.Options{FS: r.w.disk, Settle: func() {}, Now: r.w.wall})
 	if err != nil {

@@ -150,6 +150,8 @@ func (e *eyes) listeners(l *look) {
 		whose := facts.Stranger
 		if !l.asked {
 			whose = facts.CannotTell
+		} else if slices.Contains(marks, w.strange.mark) {
+			whose = facts.OurOrphan
 		}
 		add(w.strange.pid, w.strange.born, whose, 0)
 	case w.app != nil && !w.app.deaf && w.now >= w.app.listens:

@@ -169,7 +169,7 @@ var onceBroken = []once{
 		{Kind: "errors-always", At: 4115400 * time.Millisecond, Phase: "Failed", For: 40 * time.Minute},
 		{Kind: "observe", At: 80 * time.Minute, Phase: "Failed", For: 8 * time.Minute},
 	}}, []plant{
-		{file: "hack/sim/check.go", from: "case !c.s.k.appOr(c.s).Spec.Observes(): // which", to: "default: // which"},
+		{file: "hack/sim/attempts.go", from: " && !app.Spec.Observes()", to: ""},
 	}},
 	{"a stop that PM2 had not carried out yet was forgotten, because the site still answered", Schedule{Length: 159 * time.Minute, Entries: []Entry{
 		{Kind: "pm2-hangs", At: 107 * time.Minute, Phase: "Recovering", Delay: 8100 * time.Millisecond, For: 51 * time.Minute},

@@ -200,7 +200,38 @@ func (s *Schedule) drill(r *rand.Rand, n int) {
 		s.add(entry(r, "reset", at))
 		at += span(r, 20*time.Minute, time.Hour)
 	}
-	s.Length = at
+	s.Length = s.siege(r, at)
+}
+
+// siege: a fault that nothing mends, and in every recovery or cooldown evenkeel is restarted, killed or rebooted, or the clock
+// is set; and a hold with a limit, in which the clock is set.
+func (s *Schedule) siege(r *rand.Rand, at time.Duration) (end time.Duration) {
+	lasts := func(name string, length time.Duration) {
+		e := entry(r, name, at)
+		e.For = length
+		s.add(e)
+	}
+	lasts([]string{"hang-always", "errors-always"}[r.IntN(2)], 3*time.Hour)
+	disturb := [][]string{{"restarted"}, {"killed"}, {"restarted", "killed", "clock-forward", "clock-back", "reboot"}}[r.IntN(3)]
+	for range 9 {
+		e := entry(r, disturb[r.IntN(len(disturb))], at+time.Minute)
+		e.Phase, e.Delay, e.N = v1alpha1.PhaseRecovering, span(r, time.Second, 12*time.Second), e.N%30
+		s.add(e)
+		at += 6 * time.Minute
+	}
+	at += 3 * time.Hour
+	s.add(entry(r, "reset", at))
+	at += time.Hour
+	lasts("hang-always", time.Hour)
+	s.add(Entry{Kind: "clock-forward", At: at + time.Minute, Phase: v1alpha1.PhaseCooldown, Delay: span(r, 0, time.Minute), N: 1 + r.Uint64N(3)})
+	at += 2 * time.Hour
+	s.add(entry(r, "reset", at))
+	at += time.Hour
+	lasts("database-down", 100*time.Minute)
+	s.add(Entry{Kind: "clock-forward", At: at + span(r, 3*time.Minute, 20*time.Minute), N: 1 + r.Uint64N(3)})
+	at += 3 * time.Hour
+	s.add(entry(r, "reset", at))
+	return at + 20*time.Minute
 }
 
 // storm: many things at once, for a day.

@@ -26,10 +26,13 @@ func (l *life) id() string { return fmt.Sprintf("%d:%d", l.pid, l.born/(10*time.
 // holder is a process on the application's port that is not the application's live one.
 type holder struct {
 	pid   int
-	mark  string // an orphan bears the application's mark, a stranger none
+	mark  string // an orphan bears the application's, a stranger that of another application under PM2
 	under int    // another PM2 daemon of the same home, which would bring it back
 	born  time.Duration
 }
+
+// strangersMark is the mark that PM2 gave to another application.
+const strangersMark = "mark-2"
 
 // exit is one end of a life as PM2's log has it.
 type exit struct {
