@@ -139,7 +139,7 @@ func (s *demoSink) Event(e v1alpha1.Event) {
 	s.watch.take(fed{event: &e})
 }
 
-func (s *demoSink) Alert(app *v1alpha1.App, a v1alpha1.Alert) {
-	s.appSink.Alert(app, a)
+func (s *demoSink) Alert(app *v1alpha1.App, a v1alpha1.Alert, kept func()) {
+	s.appSink.Alert(app, a, kept)
 	s.watch.take(fed{alert: &a})
 }

@@ -156,7 +156,7 @@ func (w *demoWorld) supervise(ctx context.Context, g *globals) error {
 		sink: func(app string, journal *state.Journal) controller.Sink {
 			return &demoSink{appSink: w.out.sink(app, journal), watch: w.watch}
 		},
-		ready: func() {}, idle: func() {},
+		owed: w.out.owed, ready: func() {}, idle: func() {},
 	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() { w.ended <- s.run(ctx) }()

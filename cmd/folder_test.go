@@ -219,7 +219,9 @@ func (f *folderSink) Event(e v1alpha1.Event) {
 	f.events = append(f.events, e)
 }
 
-func (f *folderSink) Alert(app *v1alpha1.App, a v1alpha1.Alert) { f.joint.alert(app, a) }
+func (f *folderSink) Alert(app *v1alpha1.App, a v1alpha1.Alert, kept func()) {
+	f.joint.alert(app, a, kept)
+}
 
 // began and over count how often supervision of an App began and ended.
 func (f *folder) count(app, reason string) int {

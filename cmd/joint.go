@@ -37,11 +37,11 @@ func (j *joint) supervised(app string, is bool) {
 	}
 }
 
-// alert takes an alert.
-func (j *joint) alert(app *v1alpha1.App, a v1alpha1.Alert) {
+// alert takes an alert, and calls kept once it has been told: while it waits it is in memory only.
+func (j *joint) alert(app *v1alpha1.App, a v1alpha1.Alert, kept func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.send(j.joiner.Add(j.clock(), alert.Item{App: app.DeepCopy(), Alert: a}, len(j.apps)))
+	j.send(j.joiner.Add(j.clock(), alert.Item{App: app.DeepCopy(), Alert: a, Kept: kept}, len(j.apps)))
 	j.wait()
 }
 
@@ -67,6 +67,11 @@ func (j *joint) due() {
 func (j *joint) send(groups [][]alert.Item) {
 	for _, g := range groups {
 		j.tell(g)
+		for _, item := range g {
+			if item.Kept != nil {
+				item.Kept()
+			}
+		}
 	}
 }
 

@@ -203,7 +203,7 @@ func (s *appSink) Event(e v1alpha1.Event) {
 
 // Alert is called with everything that somebody should be told. That evenkeel has given up is told with the places
 // to look at: a person has to go on from here.
-func (s *appSink) Alert(app *v1alpha1.App, a v1alpha1.Alert) {
+func (s *appSink) Alert(app *v1alpha1.App, a v1alpha1.Alert, kept func()) {
 	if a.Kind == v1alpha1.AlertFailed {
 		a.Next = slices.Clone(a.Next)
 		for _, place := range places(app.Name, app, s.dir, cmp.Or(s.logPath, "on its standard error")) {
@@ -211,5 +211,20 @@ func (s *appSink) Alert(app *v1alpha1.App, a v1alpha1.Alert) {
 		}
 	}
 	s.monitor.Alert(app, a)
-	s.joint.alert(app, a)
+	s.joint.alert(app, a, kept)
+}
+
+// owed gives those alerts that somebody is still to be told: not what the outbox holds, or of which the journal tells that it
+// was sent, or given up.
+func (o *outlets) owed(app *v1alpha1.App, journal *state.Journal, alerts []v1alpha1.Alert) []v1alpha1.Alert {
+	var names []string
+	for _, a := range alerts {
+		names = append(names, alert.Names(app, a)...)
+	}
+	delivered, err := journal.Delivered(names)
+	if err != nil {
+		o.log().WithError(err).WithField("app", app.Name).Warn("alerts may be sent that were sent before evenkeel was ended")
+	}
+	o.alerts.Earlier(delivered...)
+	return slices.DeleteFunc(slices.Clone(alerts), func(a v1alpha1.Alert) bool { return !o.alerts.Owed(app, a) })
 }

@@ -244,5 +244,5 @@ func (s *supervisor) refuse(app *v1alpha1.App, err error) {
 	s.sink(app.Name, nil).Alert(app, v1alpha1.Alert{
 		Time: s.clock().Wall, Kind: v1alpha1.AlertSpecRejected, App: app.Name, Reason: "NotSupervised",
 		Message: "an App that was added cannot be supervised: " + err.Error(),
-	})
+	}, func() {})
 }

@@ -101,7 +101,7 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		dir: dir, paths: paths, dryRun: flags.dryRun, domain: newDomain(g.clock, dir, exec, recovery.RootSwitcher{}, out.log()), filer: incidents, keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
-		seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy
+		owed: out.owed, seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy
 		ready: func() {
 			out.log().WithFields(logrus.Fields{"state": dir, "version": g.Version, "pid": os.Getpid()}).Info("evenkeel is ready")
 			if flags.dryRun {

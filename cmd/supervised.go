@@ -74,6 +74,7 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 	s.apps[name] = a
 	sink := s.sink(name, journal)
 	now := s.clock()
+	s.tellAgain(app, &loaded.State.AppStatus, journal, sink, log)
 	sink.Event(v1alpha1.Event{
 		Time: now.Wall, Type: v1alpha1.EventNormal, Reason: v1alpha1.ReasonStarted, App: name, UID: app.UID,
 		Phase: loaded.State.Phase, Message: "supervision begins; desired state from " + e.File,
@@ -130,6 +131,30 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 		})
 	})
 	return nil
+}
+
+// tellAgain tells the events that an earlier run was killed over, and leaves in the status those alerts that it was: the loop
+// tells them. Where that cannot be found out, all is told.
+func (s *supervisor) tellAgain(app *v1alpha1.App, status *v1alpha1.AppStatus, journal *state.Journal, sink controller.Sink, log logrus.FieldLogger) {
+	t := status.Telling
+	status.Telling = nil
+	if t == nil {
+		return
+	}
+	missing, err := journal.Missing(t.Events)
+	if err != nil {
+		log.WithError(err).Warn("events may be told that were told before evenkeel was ended")
+		missing = t.Events
+	}
+	for _, e := range missing {
+		sink.Event(e)
+	}
+	if s.owed == nil {
+		return
+	}
+	if owed := s.owed(app, journal, t.Alerts); len(owed) > 0 {
+		status.Telling = &v1alpha1.Telling{Alerts: owed}
+	}
 }
 
 // restored says in one line why the copy before is used, and where what was found instead of it is kept.

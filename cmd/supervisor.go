@@ -30,6 +30,8 @@ type supervisor struct {
 	log    logrus.FieldLogger
 	sink   func(app string, journal *state.Journal) controller.Sink
 	seed   uint64
+	// owed gives those alerts, of what an earlier run had still to tell, that nobody was told yet. nil where nobody is told.
+	owed func(app *v1alpha1.App, journal *state.Journal, alerts []v1alpha1.Alert) []v1alpha1.Alert
 	// filer keeps the incidents; nil where nobody does.
 	filer *filer
 	// keeper keeps the processes of Apps that have no other process manager; nil where there is none.

@@ -49,11 +49,11 @@ func (s *stage) Act(_ context.Context, _ *v1alpha1.App, step pass.Step) pass.Ste
 	return pass.StepResult{Step: step.Name, Outcome: v1alpha1.StepDone}
 }
 
-func (s *stage) Write(v1alpha1.AppStatus, int64) error     { return nil }
-func (s *stage) TakeOrder() (state.Order, error)           { return state.Order{}, nil }
-func (s *stage) Refuse(string) *state.RejectedError        { return nil }
-func (s *stage) Pass(*v1alpha1.App, *v1alpha1.Observation) {}
-func (s *stage) Alert(*v1alpha1.App, v1alpha1.Alert)       {}
+func (s *stage) Write(v1alpha1.AppStatus, int64) error       { return nil }
+func (s *stage) TakeOrder() (state.Order, error)             { return state.Order{}, nil }
+func (s *stage) Refuse(string) *state.RejectedError          { return nil }
+func (s *stage) Pass(*v1alpha1.App, *v1alpha1.Observation)   {}
+func (s *stage) Alert(*v1alpha1.App, v1alpha1.Alert, func()) {}
 func (s *stage) Event(e v1alpha1.Event) {
 	if e.Reason == v1alpha1.ReasonPaused {
 		s.note("pause told")

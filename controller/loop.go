@@ -27,7 +27,9 @@ type Store interface {
 type Sink interface {
 	Pass(app *v1alpha1.App, observation *v1alpha1.Observation)
 	Event(event v1alpha1.Event)
-	Alert(app *v1alpha1.App, alert v1alpha1.Alert)
+	// Alert is handed what somebody is to be told. It calls kept, which does not block, once the alert is where no kill takes
+	// it away, or where nobody keeps it: until then it goes on standing in the state file.
+	Alert(app *v1alpha1.App, alert v1alpha1.Alert, kept func())
 }
 
 // SpecUpdate is news from the desired state.
@@ -68,6 +70,7 @@ type Loop struct {
 	status  v1alpha1.AppStatus
 	recent  []v1alpha1.Observation
 	pending *SpecUpdate
+	unkept  unkept
 
 	results  chan result
 	busy     bool
@@ -93,14 +96,18 @@ type result struct {
 	step        *pass.StepResult
 }
 
-// Run supervises the App until the context ends or it is removed. It returns when nothing is under way any more and the
+// Run supervises the App until the context ends or it is removed. What status.Telling holds is told first: the caller has left
+// out of it what an earlier run has told. It returns when nothing is under way any more and the
 // application, if we had stopped it, has been started again.
 func (l *Loop) Run(ctx context.Context, app *v1alpha1.App, status v1alpha1.AppStatus, first Input) {
+	telling := status.Telling
+	status.Telling = nil
 	l.app, l.status = InForce(app, &status), status
 	l.results = make(chan result, 1)
 	l.retry = pace.New(time.Second, time.Minute, 2, pace.WithJitter(0.1, l.Random))
 	defer l.endTurn()
 	first.Started = true
+	l.tellAgain(telling)
 	l.takeUpSpec()
 	if l.app.Spec.Observes() != app.Spec.Observes() && l.pending == nil {
 		l.pending = &SpecUpdate{App: app}
@@ -151,14 +158,14 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 		in.NoTurn = true
 		status, commands, next = Step(l.Domain, c, in)
 	}
-	commands = append(commands, l.save(status, now, working(commands))...)
+	commands = l.save(status, now, commands)
 	l.attend()
 	for _, command := range commands {
 		switch command := command.(type) {
 		case Record:
 			l.Sink.Event(command.Event)
 		case Tell:
-			l.Sink.Alert(l.app, command.Alert)
+			l.tell(command.Alert)
 		case File:
 			if l.File != nil {
 				l.File(l.app, command.Incident, command.Closed, now)

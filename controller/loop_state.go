@@ -17,18 +17,18 @@ func ordersFailed(o *state.Order) bool { return o != nil && o.Phase == v1alpha1.
 
 // save writes the record if it has changed. A file that was edited in the meantime is read first, and what it orders goes
 // into what is written: an order stays on disk until its effect does. Where nothing can be written, evenkeel goes on in
-// memory, and tries again. It gives the commands that follow from an order.
-func (l *Loop) save(status v1alpha1.AppStatus, now v1alpha1.Instant, working bool) []Command {
+// memory, and tries again. What the commands have to tell goes with the record. It gives the commands, with those that follow
+// from an order.
+func (l *Loop) save(status v1alpha1.AppStatus, now v1alpha1.Instant, commands []Command) []Command {
 	changed := l.dirty || !apiequality.Semantic.DeepEqual(l.status, status)
 	l.status, l.dirty = status, false
 	if !changed && (!l.failing || l.retryAt.Since(now) > 0) {
-		return nil
+		return commands
 	}
-	err := l.write(now)
-	var commands []Command
+	err := l.write(now, commands)
 	for try := 0; errors.Is(err, state.ErrEdited) && try < 3; try++ {
 		if order := l.takeOrder(); order != nil {
-			in := Input{Order: order, Busy: l.busy || working}
+			in := Input{Order: order, Busy: l.busy || working(commands)}
 			var more []Command
 			l.status, more, _ = Step(l.Domain, pass.Case{App: l.app, Record: l.status, Recent: l.recent, Now: now}, in)
 			commands = append(commands, more...)
@@ -37,17 +37,19 @@ func (l *Loop) save(status v1alpha1.AppStatus, now v1alpha1.Instant, working boo
 			}
 		}
 		l.dirty = false
-		err = l.write(now)
+		err = l.write(now, commands)
 	}
 	l.noteWrite(err, now)
 	return commands
 }
 
-func (l *Loop) write(now v1alpha1.Instant) error {
+func (l *Loop) write(now v1alpha1.Instant, commands []Command) error {
 	SetCondition(&l.status, metav1.Condition{
 		Type: v1alpha1.ConditionStatePersisted, Status: metav1.ConditionTrue, Reason: "Written", ObservedGeneration: l.app.Generation,
 	}, now)
-	return l.Store.Write(l.status, l.app.Generation)
+	status := l.status
+	status.Telling = Telling(l.unkept.list(), commands)
+	return l.Store.Write(status, l.app.Generation)
 }
 
 // noteWrite keeps whether the record is on disk, and tells when it is not.
@@ -67,7 +69,7 @@ func (l *Loop) noteWrite(err error, now v1alpha1.Instant) {
 	}
 	l.failing = true
 	l.event(v1alpha1.EventWarning, v1alpha1.ReasonStateNotWritten, err.Error())
-	l.Sink.Alert(l.app, v1alpha1.Alert{
+	l.tell(v1alpha1.Alert{
 		Time: now.Wall, Kind: noticeStateNotPersisted.Kind, App: l.app.Name, Phase: l.status.Phase, Reason: "WriteFailed",
 		Message: "the state file cannot be written; healing goes on in memory, but attempts would be forgotten at a restart: " + err.Error(),
 	})

@@ -17,9 +17,9 @@ import (
 // deaf is a sink that hears nothing.
 type deaf struct{}
 
-func (deaf) Pass(*v1alpha1.App, *v1alpha1.Observation) {}
-func (deaf) Event(v1alpha1.Event)                      {}
-func (deaf) Alert(*v1alpha1.App, v1alpha1.Alert)       {}
+func (deaf) Pass(*v1alpha1.App, *v1alpha1.Observation)   {}
+func (deaf) Event(v1alpha1.Event)                        {}
+func (deaf) Alert(*v1alpha1.App, v1alpha1.Alert, func()) {}
 
 // TestAnOrderThatIsRefusedIsKept as every other save is that cannot be obeyed.
 func TestAnOrderThatIsRefusedIsKept(t *testing.T) {

@@ -135,7 +135,7 @@ func (l *Loop) rejectSpec(why error) {
 		return
 	}
 	l.refused = message
-	l.Sink.Alert(l.app, v1alpha1.Alert{
+	l.tell(v1alpha1.Alert{
 		Time: now.Wall, Kind: noticeSpecRejected.Kind, App: l.app.Name, Phase: l.status.Phase, Reason: "Invalid", Message: message,
 	})
 }

@@ -23,8 +23,8 @@ const (
 )
 
 // Journal is what happened to one App: `<app>.journal.jsonl`, one event to a line. It is for people: nothing is decided
-// from it, and an event that could not be written is lost. It may be used by several goroutines; only the holder of the
-// App's lock appends.
+// from it but whether an earlier run has told something, and an event that could not be written is lost. It may be used by
+// several goroutines; only the holder of the App's lock appends.
 type Journal struct {
 	path string
 	// size is the size at which it is rotated.

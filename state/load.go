@@ -50,6 +50,7 @@ func (s *Store) Load() Loaded {
 			l.Warnings = append(l.Warnings, s.keepBroken(seen.data))
 		}
 	case st != nil:
+		seen, st = s.putBack(&l, seen, st)
 		s.adopt(st.ObjectMeta)
 		s.loadOrder(&l, seen)
 		if newer, _ := s.loadPrevious(); newer != nil && isOlder(&st.ObjectMeta, &newer.ObjectMeta) {
@@ -176,8 +177,10 @@ func (s *Store) loadOrder(l *Loaded, seen *sight) {
 	} else {
 		s.noteOrdered(order, seen.data)
 	}
-	l.Order = order
-	l.Order.Rewrite = rejected != nil || order.IsOrder()
+	if !l.Order.IsOrder() {
+		l.Order = order
+	}
+	l.Order.Rewrite = rejected != nil || l.Order.IsOrder()
 }
 
 // noteLoaded takes a good file as what was last written, unless it was edited.
@@ -185,10 +188,10 @@ func (s *Store) noteLoaded(l *Loaded, st *v1alpha1.AppState, seen *sight) {
 	st.Phase = st.ObservedPhase
 	l.State = *st
 	l.State.ObjectMeta = *s.meta.DeepCopy()
-	record, key, err := recordOf(&st.AppStatus, st.Generation)
+	record, telling, key, err := recordOf(st.AppStatus, st.Generation)
 	var rendered []byte
 	if err == nil {
-		rendered, err = s.render(record, st.Generation, s.version)
+		rendered, err = s.render(st.Generation, s.version, record, telling)
 	}
 	if err != nil || !bytes.Equal(rendered, seen.data) {
 		s.taken = &seen.save

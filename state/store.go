@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,8 @@ type Options struct {
 //
 // The file is replaced in one instant, with the state before it kept as `<app>.previous.yaml`: at every instant at least
 // one good copy is on disk. Where the file system can, the new file and the old one change places, and the old one is
-// looked at once more before it is let go, so that an edit saved at the last moment is not lost.
+// looked at once more before it is let go, so that an edit saved at the last moment is not lost: it is put back, and where
+// evenkeel is killed before it is, Load does so.
 type Store struct {
 	dir, app string
 	fs       FS
@@ -108,6 +110,9 @@ func (s *Store) adopt(meta metav1.ObjectMeta) {
 	s.version, _ = strconv.ParseInt(meta.ResourceVersion, 10, 64)
 	s.version = max(s.version, 0)
 	s.meta = metav1.ObjectMeta{Name: s.app, UID: meta.UID, Generation: meta.Generation, CreationTimestamp: meta.CreationTimestamp}
+	if name, ok := meta.Annotations[answered]; ok {
+		s.meta.Annotations = map[string]string{answered: name}
+	}
 	if s.meta.UID == "" {
 		s.meta.UID = newUID()
 	}
@@ -115,6 +120,18 @@ func (s *Store) adopt(meta metav1.ObjectMeta) {
 		s.meta.CreationTimestamp = metav1.NewTime(s.now().UTC().Truncate(time.Second))
 	}
 	s.meta.ResourceVersion = strconv.FormatInt(s.version, 10)
+}
+
+// answered is the annotation of a state that has taken the place of a file that was not evenkeel's own, and names that file:
+// what it ordered is in the state. It stands until the next write.
+const answered = v1alpha1.Group + "/answered"
+
+// note notes in what is to be written whose place it takes.
+func (s *Store) note(found sum) {
+	s.meta.Annotations = nil
+	if s.taken != nil && found == s.taken.sum {
+		s.meta.Annotations = map[string]string{answered: found.String()}
+	}
 }
 
 // newUID is a random UUID.
@@ -127,7 +144,7 @@ func newUID() types.UID {
 }
 
 // Write brings the state to disk, durably, unless it is there already. observedPhase becomes phase, force is dropped, and
-// the last pass is left out. When the file holds something that nobody has looked at, it stays untouched and the error is
+// the last pass is left out. What the state has to tell (Telling) goes with it; where it alone is new, nothing is written. When the file holds something that nobody has looked at, it stays untouched and the error is
 // ErrEdited. After any error the caller goes on in memory, and the next Write tries again.
 func (s *Store) Write(status v1alpha1.AppStatus, generation int64) error {
 	s.mu.Lock()
@@ -140,14 +157,15 @@ func (s *Store) Write(status v1alpha1.AppStatus, generation int64) error {
 	if err != nil {
 		return err
 	}
-	record, key, err := recordOf(&status, generation)
+	record, telling, key, err := recordOf(status, generation)
 	if err != nil {
 		return fmt.Errorf("writing the state of %s: %w", s.app, err)
 	}
 	if !missing && !s.incomplete && key == s.key && s.isWritten(found) {
 		return nil
 	}
-	data, err := s.render(record, generation, s.version+1)
+	s.note(found)
+	data, err := s.render(generation, s.version+1, record, telling)
 	if err != nil {
 		return err
 	}
@@ -163,24 +181,31 @@ func (s *Store) Write(status v1alpha1.AppStatus, generation int64) error {
 	return nil
 }
 
-// recordOf gives a state as JSON, and its sum, which is much cheaper than rendering it.
-func recordOf(status *v1alpha1.AppStatus, generation int64) (record []byte, key sum, err error) {
-	record, err = json.Marshal(status)
-	if err != nil {
-		return nil, sum{}, err
+// recordOf gives a state as JSON, apart from it what it has to tell, and the sum of the state, which is much cheaper than
+// rendering it. What is to be told makes no state another one.
+func recordOf(status v1alpha1.AppStatus, generation int64) (record, telling []byte, key sum, err error) {
+	if status.Telling != nil {
+		telling, err = json.Marshal(v1alpha1.AppStatus{Telling: status.Telling})
+		status.Telling = nil
 	}
-	return record, sumOf(strconv.AppendInt(slices.Clip(record), generation, 10)), nil
+	if err == nil {
+		record, err = json.Marshal(status)
+	}
+	if err != nil {
+		return nil, nil, sum{}, err
+	}
+	return record, telling, sumOf(strconv.AppendInt(slices.Clip(record), generation, 10)), nil
 }
 
 // isWritten tells whether contents are those that were last written.
 func (s *Store) isWritten(found sum) bool { return s.written != nil && found == s.writtenSum }
 
-// render gives the document of a state, given as JSON.
-func (s *Store) render(record []byte, generation, version int64) ([]byte, error) {
+// render gives the document of a state, given as JSON in one or several parts.
+func (s *Store) render(generation, version int64, parts ...[]byte) ([]byte, error) {
 	meta := s.meta.DeepCopy()
 	meta.Generation = generation
 	meta.ResourceVersion = strconv.FormatInt(version, 10)
-	return s.encoder.encode(meta, record)
+	return s.encoder.encode(meta, parts...)
 }
 
 // onDisk looks at the file, and refuses what is neither ours nor was looked at.
@@ -213,6 +238,7 @@ func (s *Store) put(data []byte, found sum, missing bool) error {
 	if err := prepare(s.fs, path, data, true); err != nil {
 		return err
 	}
+	tried := s.tried
 	s.tried = sumOf(data)
 	if missing {
 		if err := s.fs.Rename(tmp, path); err != nil {
@@ -224,12 +250,13 @@ func (s *Store) put(data []byte, found sum, missing bool) error {
 	}
 	switch err := s.fs.Exchange(tmp, path); {
 	case errors.Is(err, errors.ErrUnsupported):
+		s.tried = tried // it may be what is there
 		return s.putPlainly(data, found)
 	case err != nil:
 		_ = s.fs.Remove(tmp)
 		return err
 	}
-	// tmp is now what was there until this instant.
+	// tmp is now what was there until this instant. Killed from here on, Load finds it: see putBack.
 	old, _, err := s.fs.Read(tmp)
 	if err != nil || sumOf(old) != found {
 		if back := s.fs.Exchange(tmp, path); back != nil {
@@ -269,6 +296,7 @@ func (s *Store) putPlainly(data []byte, found sum) error {
 		}
 		return err
 	}
+	s.tried = sumOf(data)
 	if err := s.fs.Rename(tmp, s.Path()); err != nil {
 		_ = s.fs.Remove(tmp)
 		return err
@@ -284,5 +312,8 @@ func (s *Store) accept(data []byte) {
 	s.version++
 	s.meta.ResourceVersion = strconv.FormatInt(s.version, 10)
 }
+
+// String is the sum in as many digits as tell contents apart.
+func (s sum) String() string { return hex.EncodeToString(s[:16]) }
 
 func sumOf(data []byte) sum { return sha256.Sum256(data) }

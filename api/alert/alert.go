@@ -62,7 +62,7 @@ type Options struct {
 	Courier []string
 }
 
-// Dispatcher delivers alerts. It is a controller.Sink, for which passes and events are no matter.
+// Dispatcher delivers alerts. Passes and events are no matter for it.
 type Dispatcher struct {
 	options Options
 	client  *http.Client
@@ -79,6 +79,7 @@ type Dispatcher struct {
 	channels map[string]*channel
 	dropped  uint64
 	found    map[string][]string // by App: the letters that an earlier run has left
+	earlier  map[string]bool     // the names of what an earlier run has delivered, or left in the outbox
 }
 
 // sender carries one alert to one receiver, once.
@@ -112,12 +113,15 @@ type subject struct {
 	App      string    `json:"app"`
 	UID      types.UID `json:"uid,omitempty"`
 	Incident int64     `json:"incident,omitempty"`
+	// Alert names what is told of it to this receiver.
+	Alert string `json:"alert,omitempty"`
 }
 
 // New makes a Dispatcher. Close it.
 func New(options Options) *Dispatcher {
 	d := &Dispatcher{
 		options: options, client: newClient(), closing: make(chan struct{}), channels: map[string]*channel{},
+		earlier: map[string]bool{},
 	}
 	d.ctx, d.end = context.WithCancel(context.Background())
 	d.newSender = func(spec v1alpha1.AlertSpec) sender {
@@ -141,10 +145,12 @@ func (d *Dispatcher) Event(v1alpha1.Event) {}
 
 // Alert queues an alert for every channel of the App, and returns when the outbox has it. A channel that stands twice in the
 // spec is told once.
-func (d *Dispatcher) Alert(app *v1alpha1.App, alert v1alpha1.Alert) { d.Joined([]Item{{app, alert}}) }
+func (d *Dispatcher) Alert(app *v1alpha1.App, alert v1alpha1.Alert) {
+	d.Joined([]Item{{App: app, Alert: alert}})
+}
 
 // Joined queues alerts of several Apps about one fault that they share, as one alert to each channel. A channel is told of
-// those Apps that name it, and of no others.
+// those Apps that name it, and of no others; and of nothing that an earlier run of evenkeel has told it, or has left for it.
 func (d *Dispatcher) Joined(items []Item) {
 	seen := map[string]bool{}
 	for n, first := range items {
@@ -152,10 +158,13 @@ func (d *Dispatcher) Joined(items []Item) {
 			if key := keyOf("", spec); !seen[key] {
 				seen[key] = true
 				what := d.delivery(spec, items[n:])
+				if what == nil {
+					continue
+				}
 				d.keep(what)
 				d.mu.Lock()
 				if !d.closed {
-					d.enqueue(first.App.Name, spec, what)
+					d.enqueue(what.App, spec, what)
 				}
 				d.mu.Unlock()
 			}
@@ -163,21 +172,29 @@ func (d *Dispatcher) Joined(items []Item) {
 	}
 }
 
-// delivery is what one channel is told of those items whose Apps name it.
+// delivery is what one channel is told of those items whose Apps name it; nil where that is nothing.
 func (d *Dispatcher) delivery(spec v1alpha1.AlertSpec, items []Item) *delivery {
 	key := keyOf("", spec)
 	theirs := slices.DeleteFunc(slices.Clone(items), func(i Item) bool {
-		return !slices.ContainsFunc(i.App.Spec.Alerts, func(s v1alpha1.AlertSpec) bool { return keyOf("", s) == key })
+		return !slices.ContainsFunc(i.App.Spec.Alerts, func(s v1alpha1.AlertSpec) bool { return keyOf("", s) == key }) ||
+			d.toldEarlier(nameOf(i, spec))
 	})
+	if len(theirs) == 0 {
+		return nil
+	}
 	alert := join(theirs)
 	if alert.Host == "" {
 		alert.Host = d.options.Host
 	}
 	alert.Evidence, alert.Next = slices.Clone(alert.Evidence), slices.Clone(alert.Next)
-	l := letter{ID: rand16(), Time: time.Now(), App: items[0].App.Name, Channel: fingerprint(spec), Alert: alert}
+	l := letter{Time: time.Now(), App: theirs[0].App.Name, Channel: fingerprint(spec), Alert: alert}
+	var names []string
 	for _, i := range theirs {
-		l.Of = append(l.Of, subject{i.App.Name, i.App.UID, i.Alert.Incident})
+		name := nameOf(i, spec)
+		names = append(names, name)
+		l.Of = append(l.Of, subject{i.App.Name, i.App.UID, i.Alert.Incident, name})
 	}
+	l.ID = nameOfAll(names)
 	return l.delivery(spec)
 }
 
@@ -226,6 +243,7 @@ func (d *Dispatcher) report(what *delivery, kind, reason string, took time.Durat
 		d.options.Report(v1alpha1.Event{
 			Time: metav1.NowMicro(), Type: kind, Reason: reason, Message: message, App: of.App, UID: of.UID,
 			Incident: of.Incident, Phase: what.Alert.Phase, Blame: what.Alert.Blame, Took: metav1.Duration{Duration: took},
+			Alert: of.Alert,
 		})
 	}
 }

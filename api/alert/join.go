@@ -13,6 +13,8 @@ import (
 type Item struct {
 	App   *v1alpha1.App
 	Alert v1alpha1.Alert
+	// Kept is for whoever hands items on: it is to be called once the alert is in the outbox. It may be nil.
+	Kept func()
 }
 
 // Joiner joins what several Apps tell of one fault that they share: the proxy is down, a name does not resolve, PM2 is

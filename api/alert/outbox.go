@@ -24,7 +24,7 @@ type Outbox interface {
 
 // letter is what is kept of a delivery: all but the address, which is a secret and stands in the desired file.
 type letter struct {
-	// ID is the same at every try, so that a receiver can tell a second copy.
+	// ID is the same at every try, and in every run of evenkeel, so that a receiver can tell a second copy.
 	ID string `json:"id"`
 	// Time is when it was queued.
 	Time time.Time `json:"time"`
@@ -48,7 +48,8 @@ func (l letter) delivery(spec v1alpha1.AlertSpec) *delivery {
 func (l *letter) supersedes(old *delivery) bool {
 	switch l.Alert.Kind {
 	case v1alpha1.AlertReminder, v1alpha1.AlertFlapping:
-		return l.Alert.Kind == old.Alert.Kind && l.Alert.Reason == old.Alert.Reason && slices.Equal(l.Of, old.Of)
+		return l.Alert.Kind == old.Alert.Kind && l.Alert.Reason == old.Alert.Reason &&
+			slices.EqualFunc(l.Of, old.Of, func(a, b subject) bool { a.Alert, b.Alert = "", ""; return a == b })
 	}
 	return false
 }
@@ -109,6 +110,9 @@ func (d *Dispatcher) find() {
 		var l letter
 		if json.Unmarshal(data[n], &l) == nil && l.App != "" && l.ID != "" {
 			d.found[l.App] = append(d.found[l.App], name)
+			for _, of := range l.Of {
+				d.Earlier(of.Alert)
+			}
 		}
 	}
 }

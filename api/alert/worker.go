@@ -75,7 +75,12 @@ func (d *Dispatcher) sayDropped(c *channel, next *delivery, dropped int) {
 	d.options.Log.WithFields(logrus.Fields{
 		"app": next.Alert.App, "channel": c.sender.name(), "dropped": dropped,
 	}).Warn("alerts dropped")
-	d.report(next, v1alpha1.EventWarning, v1alpha1.ReasonAlertFailed, 0, fmt.Sprintf(
+	about := &delivery{letter: next.letter} // next is not one of them
+	about.Of = slices.Clone(next.Of)
+	for n := range about.Of {
+		about.Of[n].Alert = ""
+	}
+	d.report(about, v1alpha1.EventWarning, v1alpha1.ReasonAlertFailed, 0, fmt.Sprintf(
 		"%d alerts were dropped, the oldest first: %s did not take them, and %d were waiting", dropped, c.sender.name(), queueSize))
 }
 

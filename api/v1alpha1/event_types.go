@@ -77,6 +77,8 @@ type Event struct {
 	Step    string          `json:"step,omitempty"`
 	Outcome string          `json:"outcome,omitempty"`
 	Took    metav1.Duration `json:"took,omitzero"`
+	// Alert, with AlertSent and AlertFailed, names one alert to one receiver.
+	Alert string `json:"alert,omitempty"`
 }
 
 // AlertKind says what an alert is about.

@@ -95,6 +95,21 @@ type AppStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Telling is what this state has to tell. It stands until the next change of the state, told long since as a rule.
+	Telling *Telling `json:"telling,omitempty"`
+}
+
+// Telling is what a state has to tell: it is written together with the state, before any of it is told, so that whoever is
+// killed in between tells it at the next start. What the journal holds, and what the outbox holds or an event AlertSent or
+// AlertFailed names, was told.
+type Telling struct {
+	// Events are the lines of the journal that belong to the step that has led to this state, in order; the first 32.
+	// +listType=atomic
+	Events []Event `json:"events,omitempty"`
+	// Alerts are those of that step, after those of earlier steps that still wait to be joined with what other Apps tell of the
+	// same fault; the last 16.
+	// +listType=atomic
+	Alerts []Alert `json:"alerts,omitempty"`
 }
 
 // Warning is something that is well now and will not stay so.

@@ -159,7 +159,8 @@ func (r *rig) Refuse(why string) *state.RejectedError {
 // Pass, Event and Alert are the sink's.
 func (r *rig) Pass(*v1alpha1.App, *v1alpha1.Observation) {}
 func (r *rig) Event(e v1alpha1.Event)                    { r.mu.Lock(); r.events = append(r.events, e); r.mu.Unlock() }
-func (r *rig) Alert(_ *v1alpha1.App, a v1alpha1.Alert) {
+func (r *rig) Alert(_ *v1alpha1.App, a v1alpha1.Alert, kept func()) {
+	defer kept()
 	r.mu.Lock()
 	r.alerts = append(r.alerts, a)
 	r.mu.Unlock()
