@@ -31,8 +31,12 @@ type Input struct {
 // Command is something that the loop has to do after a step, in the order given, once the record is on disk.
 type Command interface{ command() }
 
-// Observe asks for a pass over the due checks.
-type Observe struct{ Due []string }
+// Observe asks for a pass over the due checks. Since is the moment from which on it is due: that of the step, where it is
+// asked for then.
+type Observe struct {
+	Due   []string
+	Since v1alpha1.Instant
+}
 
 // Act asks for a recovery step.
 type Act struct{ Step pass.Step }

@@ -114,6 +114,7 @@ type rig struct {
 	alerts []v1alpha1.Alert
 	acts   []pass.Step
 	looks  int
+	since  v1alpha1.Instant // when the last look that was asked for was due
 	next   v1alpha1.Instant
 }
 
@@ -134,6 +135,7 @@ func (r *rig) step(in Input) {
 			r.acts = append(r.acts, c.Step)
 		case Observe:
 			r.looks++
+			r.since = c.Since
 		}
 	}
 }

@@ -175,7 +175,7 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 				l.edited(metav1.ConditionFalse, "Refused", rejected.Error())
 			}
 		case Observe:
-			l.observe(command.Due)
+			l.observe(command.Due, command.Since)
 		case Act:
 			l.act(command.Step)
 		}
@@ -210,12 +210,13 @@ func working(commands []Command) bool {
 	})
 }
 
-// observe begins a pass.
-func (l *Loop) observe(due []string) {
+// observe begins a pass that is due since a moment.
+func (l *Loop) observe(due []string, since v1alpha1.Instant) {
 	app := l.snapshot()
 	l.looking = true
 	l.begin(func(ctx context.Context) result {
 		o := l.Domain.Observe(ctx, app, due)
+		o.Delay.Duration = max(o.At.Since(since), 0).Round(10 * time.Microsecond)
 		return result{observation: &o}
 	}, func(why string) result {
 		now := l.Clock()
@@ -308,7 +309,7 @@ func (l *Loop) take(r result) Input {
 
 // Remember adds an observation to the recent ones. Checks that were not due stand with their last result.
 func Remember(recent []v1alpha1.Observation, o v1alpha1.Observation, checks []pass.Check) []v1alpha1.Observation {
-	merged := v1alpha1.Observation{At: o.At, Took: o.Took}
+	merged := v1alpha1.Observation{At: o.At, Took: o.Took, Delay: o.Delay}
 	var last *v1alpha1.Observation
 	if len(recent) > 0 {
 		last = &recent[len(recent)-1]

@@ -16,29 +16,29 @@ func (s *stepper) allChecks() []string {
 	return names
 }
 
-// due lists the checks that are due now, and when the next one will be. While something is wrong and not yet confirmed,
-// everything is asked again soon, so that a verdict always rests on one coherent look.
+// due lists the checks that are due now, and since when; where none is, when the next one will be. While something is wrong
+// and not yet confirmed, everything is asked again soon, so that a verdict always rests on one coherent look.
 func (s *stepper) due() ([]string, v1alpha1.Instant) {
 	now, latest := s.c.Now, s.c.Latest()
 	if latest == nil || s.lookAll || s.in.Look || s.in.Order != nil || (s.r.Demand != nil && !s.in.NoTurn) {
 		return s.allChecks(), now
 	}
-	wake := func(d time.Duration) v1alpha1.Instant { return now.Add(max(d, 0)) }
+	in := func(d time.Duration) v1alpha1.Instant { return now.Add(d) }
 	age := now.Since(latest.At)
 	if soon, ok := s.lookSoon(); ok {
 		if age >= soon {
-			return s.allChecks(), now
+			return s.allChecks(), in(soon - age)
 		}
-		return nil, wake(soon - age)
+		return nil, in(soon - age)
 	}
 	// An end of a wait is a reason to look: what follows is decided on fresh evidence only.
 	for _, left := range s.ends() {
 		if left <= age { // it ended after the last look
-			return s.allChecks(), now
+			return s.allChecks(), in(left - age)
 		}
 	}
 	var due []string
-	next := time.Hour
+	next, longest := time.Hour, time.Duration(0)
 	for _, check := range s.judge.Checks(s.c.App) {
 		res, ok := latest.Result(check.Name)
 		left := time.Duration(0)
@@ -46,7 +46,7 @@ func (s *stepper) due() ([]string, v1alpha1.Instant) {
 			left = check.Interval - now.Since(res.At)
 		}
 		if left <= 0 {
-			due = append(due, check.Name)
+			due, longest = append(due, check.Name), min(longest, left)
 			continue
 		}
 		next = min(next, left)
@@ -54,7 +54,10 @@ func (s *stepper) due() ([]string, v1alpha1.Instant) {
 	for _, left := range s.ends() {
 		next = min(next, left-age)
 	}
-	return due, wake(next)
+	if len(due) > 0 {
+		return due, in(longest)
+	}
+	return nil, in(max(next, 0))
 }
 
 // ends lists the ends of the waits under way, as the time from the last look to each of them. An end that lies before the

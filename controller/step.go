@@ -242,16 +242,18 @@ func (s *stepper) act() {
 	if s.in.Ending {
 		return
 	}
-	due, next := s.due()
+	due, when := s.due()
 	if len(due) > 0 {
-		s.observe(due)
+		s.observeSince(due, when)
 		return
 	}
-	s.next = next
+	s.next = when
 }
 
-func (s *stepper) observe(due []string) {
-	s.commands = append(s.commands, Observe{Due: due})
+func (s *stepper) observe(due []string) { s.observeSince(due, s.c.Now) }
+
+func (s *stepper) observeSince(due []string, since v1alpha1.Instant) {
+	s.commands = append(s.commands, Observe{Due: due, Since: since})
 	s.next = s.c.Now.Add(time.Hour)
 }
 

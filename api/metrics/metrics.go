@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -28,6 +29,7 @@ var (
 	checkStatus  = Metric{"evenkeel_check_status", "gauge", "What a check said when it was last asked: 1 for that, 0 for the others.", []string{"app", "check", "status"}}
 	passes       = Metric{"evenkeel_passes_total", "counter", "Finished passes.", []string{"app"}}
 	passSeconds  = Metric{"evenkeel_pass_duration_seconds", "histogram", "How long passes took.", []string{"app"}}
+	passDelay    = Metric{"evenkeel_pass_delay_seconds", "histogram", "How long after they were due passes began.", []string{"app"}}
 	lastPass     = Metric{"evenkeel_last_pass_timestamp_seconds", "gauge", "When the last pass began, by the clock on the wall.", []string{"app"}}
 	transitions  = Metric{"evenkeel_transitions_total", "counter", "Changes of the phase.", []string{"app", "from", "to"}}
 	recoveries   = Metric{"evenkeel_recoveries_total", "counter", "Recoveries that were begun.", []string{"app"}}
@@ -38,7 +40,7 @@ var (
 
 // Table lists what is counted.
 func Table() []Metric {
-	return []Metric{buildInfo, up, phase, paused, checkStatus, passes, passSeconds, lastPass, transitions, recoveries, spent, alerts, heartbeatsUp}
+	return []Metric{buildInfo, up, phase, paused, checkStatus, passes, passSeconds, passDelay, lastPass, transitions, recoveries, spent, alerts, heartbeatsUp}
 }
 
 // Metrics counts. It is safe for use by several goroutines, and never waits.
@@ -47,7 +49,7 @@ type Metrics struct {
 
 	up, phase, paused, checks, lastPass, heartbeat *prometheus.GaugeVec
 	passes, transitions, recoveries, spent, alerts *prometheus.CounterVec
-	seconds                                        *prometheus.HistogramVec
+	seconds, delay                                 *prometheus.HistogramVec
 	statuses                                       []metav1.ConditionStatus
 }
 
@@ -57,19 +59,22 @@ func New(version string) *Metrics {
 		registry: prometheus.NewRegistry(),
 		up:       gauge(up), phase: gauge(phase), paused: gauge(paused), checks: gauge(checkStatus), lastPass: gauge(lastPass), heartbeat: gauge(heartbeatsUp),
 		passes: counter(passes), transitions: counter(transitions), recoveries: counter(recoveries), spent: counter(spent), alerts: counter(alerts),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: passSeconds.Name, Help: passSeconds.Help, Buckets: []float64{.01, .03, .1, .3, 1, 3, 10, 30},
-		}, passSeconds.Labels),
+		seconds: histogram(passSeconds, .01, .03, .1, .3, 1, 3, 10, 30), delay: histogram(passDelay, .001, .003, .01, .03, .1, .3, 1, 3, 10),
 		statuses: []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown},
 	}
 	build := gauge(buildInfo)
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(build, m.up, m.phase, m.paused, m.checks, m.lastPass, m.heartbeat, m.passes, m.transitions, m.recoveries, m.spent, m.alerts, m.seconds)
+	m.registry.MustRegister(build, m.up, m.phase, m.paused, m.checks, m.lastPass, m.heartbeat, m.passes, m.transitions, m.recoveries, m.spent, m.alerts, m.seconds, m.delay,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 func gauge(m Metric) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: m.Name, Help: m.Help}, m.Labels)
+}
+
+func histogram(m Metric, buckets ...float64) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.Name, Help: m.Help, Buckets: buckets}, m.Labels)
 }
 
 func counter(m Metric) *prometheus.CounterVec {
@@ -82,6 +87,7 @@ func (m *Metrics) Pass(app *v1alpha1.App, o *v1alpha1.Observation) {
 	m.paused.WithLabelValues(app.Name).Set(one(app.Spec.PausedAt(o.At.Wall.Time)))
 	m.passes.WithLabelValues(app.Name).Inc()
 	m.seconds.WithLabelValues(app.Name).Observe(o.Took.Seconds())
+	m.delay.WithLabelValues(app.Name).Observe(o.Delay.Seconds())
 	m.lastPass.WithLabelValues(app.Name).Set(float64(o.At.Wall.UnixMilli()) / float64(time.Second/time.Millisecond))
 	m.checks.DeletePartialMatch(prometheus.Labels{"app": app.Name}) // a check may be gone
 	for _, r := range o.Results {

@@ -26,7 +26,8 @@ var update = flag.Bool("update", false, "write docs/metrics.md anew")
 const head = `# Metrics
 
 This page is made by ` + "`hack/generate`" + ` from the table in ` + "`api/metrics`" + `. How to have them served: [operating.md](operating.md#metrics).
-Rules for alerts, and a dashboard for Grafana, lie in ` + "`hack/prometheus`" + `.
+Rules for alerts, and a dashboard for Grafana, lie in ` + "`hack/prometheus`" + `. Beside these stands what every Go program tells of itself:
+` + "`go_goroutines`, `process_open_fds`, `process_resident_memory_bytes`, `process_cpu_seconds_total`" + ` and their like.
 
 | metric | type | labels | what it is |
 | --- | --- | --- | --- |
@@ -60,7 +61,7 @@ func used() *Metrics {
 	app := v1alpha1.NewApp()
 	app.Name = "site"
 	for _, status := range []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse} {
-		m.Pass(app, &v1alpha1.Observation{At: at(0), Took: metav1.Duration{Duration: 40 * time.Millisecond}, Results: []v1alpha1.CheckResult{
+		m.Pass(app, &v1alpha1.Observation{At: at(0), Took: metav1.Duration{Duration: 40 * time.Millisecond}, Delay: metav1.Duration{Duration: 2 * time.Millisecond}, Results: []v1alpha1.CheckResult{
 			{Check: "local", Status: status, Required: true, Leading: true},
 			{Check: "public", Status: metav1.ConditionUnknown, Required: true},
 		}})
@@ -84,7 +85,8 @@ func TestMetricsTellTheStory(t *testing.T) {
 	for _, want := range []string{
 		`evenkeel_app_up{app="site"} 0`, `evenkeel_check_status{app="site",check="local",status="False"} 1`,
 		`evenkeel_check_status{app="site",check="local",status="True"} 0`, `evenkeel_check_status{app="site",check="public",status="Unknown"} 1`,
-		`evenkeel_passes_total{app="site"} 2`, `evenkeel_pass_duration_seconds_count{app="site"} 2`, `evenkeel_last_pass_timestamp_seconds{app="site"} 1.8e+09`,
+		`evenkeel_passes_total{app="site"} 2`, `evenkeel_pass_duration_seconds_count{app="site"} 2`, `evenkeel_pass_delay_seconds_sum{app="site"} 0.004`, `evenkeel_pass_delay_seconds_bucket{app="site",le="0.003"} 2`,
+		`evenkeel_last_pass_timestamp_seconds{app="site"} 1.8e+09`,
 		`evenkeel_transitions_total{app="site",from="Healthy",to="Degraded"} 1`, `evenkeel_app_phase{app="site",phase="Cooldown"} 1`,
 		`evenkeel_app_phase{app="site",phase="Healthy"} 0`, `evenkeel_recoveries_total{app="site"} 1`, `evenkeel_attempts_spent_total{app="site"} 1`,
 		`evenkeel_alerts_total{app="site",outcome="sent"} 1`, `evenkeel_alerts_total{app="site",outcome="failed"} 1`, `evenkeel_heartbeat_up{app="site"} 0`,

@@ -31,6 +31,9 @@ type Observation struct {
 	At Instant `json:"at"`
 	// Took is how long the pass took.
 	Took metav1.Duration `json:"took"`
+	// Delay is how long after it was due the pass began: how late evenkeel itself is. Next to nothing, unless the machine is
+	// too busy, or a step or the pass before took longer than the interval.
+	Delay metav1.Duration `json:"delay,omitzero"`
 	// Results, one for each check, sorted by name.
 	Results []CheckResult `json:"results"`
 }

@@ -923,6 +923,7 @@ func (in *Observation) DeepCopyInto(out *Observation) {
 	*out = *in
 	in.At.DeepCopyInto(&out.At)
 	out.Took = in.Took
+	out.Delay = in.Delay
 	if in.Results != nil {
 		in, out := &in.Results, &out.Results
 		*out = make([]CheckResult, len(*in))
