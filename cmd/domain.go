@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -25,7 +26,7 @@ import (
 func newDomain(clock func() v1alpha1.Instant, dir string, exec *keeper.Keeper, swap recovery.Switcher, log logrus.FieldLogger) *reconcilers.Domain {
 	fs, manager := procfs.Default(), pm2.New()
 	managers := runtime.Choice{PM2: manager, Exec: exec}
-	prober := &checks.Prober{FS: fs, Runtime: managers, Clock: clock}
+	prober := &checks.Prober{FS: fs, Runtime: managers, Clock: clock, Reuse: reuse}
 	if dir != "" {
 		prober.Folders = []string{dir} // there must be room to write in it
 	}
@@ -35,6 +36,9 @@ func newDomain(clock func() v1alpha1.Instant, dir string, exec *keeper.Keeper, s
 	}
 	return reconcilers.New(prober, hands)
 }
+
+// reuse is how old the list of the machine's processes may be for a look at an application that is well.
+const reuse = 5 * time.Second
 
 // keepEvidence gathers evidence and keeps it in the state folder, once for each recovery.
 func keepEvidence(dir string, c *evidence.Collector, log logrus.FieldLogger) func(context.Context, *v1alpha1.App, pass.Step) {

@@ -31,7 +31,9 @@ func (d *Domain) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 // Tidy deletes in the background what a recovery has moved away, however that ended.
 func (d *Domain) Tidy(app *v1alpha1.App) { d.hands.Tidy(app) }
 
-// Act carries out one recovery step.
+// Act carries out one recovery step. Nobody's look rests on what was read before it.
 func (d *Domain) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) pass.StepResult {
+	d.prober.Forget()
+	defer d.prober.Forget()
 	return d.hands.Act(ctx, app, step)
 }

@@ -28,16 +28,8 @@ type load struct {
 	last   v1alpha1.Instant // of the last look of all
 	kills  uint64
 	killed bool // whether the kernel counts them
-}
-
-// lookAtProcesses reads all processes, and by how much longer it took than it had work to do: who is not let work sees
-// late, and what he sees is old.
-func (p *Prober) lookAtProcesses(l *look) {
-	runtime.LockOSThread() // processor time is counted by thread
-	defer runtime.UnlockOSThread()
-	began, used := time.Now(), procfs.ThreadCPU()
-	l.procs, l.procsErr = p.FS.Snapshot()
-	l.late = max(time.Since(began)-(procfs.ThreadCPU()-used), 0)
+	// calm is what the last look said of the machine, where that was nothing unusual.
+	calm *v1alpha1.CheckResult
 }
 
 // hostResult says who uses the machine's processors and whether the application is kept from them, and what the kernel has
@@ -47,6 +39,14 @@ func (p *Prober) hostResult(l *look) v1alpha1.CheckResult {
 	if l.procsErr != nil {
 		r.Status, r.Reason, r.Message = metav1.ConditionUnknown, "CouldNotAsk", l.procsErr.Error()
 		return r
+	}
+	if l.reused { // nothing is known now that was not known then
+		p.mu.Lock()
+		calm := p.loads[l.app.Name].calm
+		p.mu.Unlock()
+		if calm != nil {
+			return *calm
+		}
 	}
 	f := facts.Host{CPUs: runtime.NumCPU(), Waited: -1, CPU: -1, IO: -1, RAM: -1, Up: l.now.Boot.Duration, Late: l.late}
 	f.Halted = l.main.State == procfs.Stopped || l.main.State == procfs.Traced
@@ -87,15 +87,16 @@ func (p *Prober) hostResult(l *look) v1alpha1.CheckResult {
 			p.whoWasKilled(l, &old, int64(now.kills-old.kills), &f)
 		}
 	}
-	p.keepLoad(l, old, seen, now)
-
 	r.Facts = facts.Raw(f)
 	r.Status, r.Reason = metav1.ConditionTrue, "AtLeisure"
 	r.Message = hostMessage(&f)
 	if what := f.Starved(); what != "" {
 		r.Status, r.Reason = metav1.ConditionFalse, "Starved"
 		r.Message = "other programs keep the application from " + what + ": " + r.Message
+	} else if f.Window > 0 && f.Killed == 0 && f.Jumped == 0 && !f.Halted {
+		now.calm = &r
 	}
+	p.keepLoad(l, old, seen, now)
 	return r
 }
 
@@ -109,7 +110,7 @@ func (p *Prober) keepLoad(l *look, old load, seen bool, now load) {
 			next.used[l.procs.Processes[n].Identity] = l.procs.Processes[n].CPU
 		}
 	}
-	next.last, next.kills, next.killed = now.last, now.kills, now.killed
+	next.last, next.kills, next.killed, next.calm = now.last, now.kills, now.killed, now.calm
 	next.tree = make(map[int]bool, len(l.tree))
 	for pid := range l.tree {
 		next.tree[pid] = true

@@ -128,7 +128,7 @@ func TestHostResultTellsWhoKeepsWhomFromAProcessor(t *testing.T) {
 		app := site("site")
 		at := func(now time.Duration) v1alpha1.CheckResult {
 			l := &look{app: app, now: moment(now), life: "100:100"}
-			p.lookAtProcesses(l)
+			p.lookAtProcesses(l, 0)
 			l.late = 0
 			l.main, _ = l.procs.Get(100)
 			if tc.name == "it has nothing to do" {
@@ -182,7 +182,7 @@ func TestAKillOfTheKernelIsNamed(t *testing.T) {
 	p.KernelLog = log
 	app := site("site")
 	l := &look{app: app, now: moment(time.Minute), life: "100:100"}
-	p.lookAtProcesses(l)
+	p.lookAtProcesses(l, 0)
 	l.main, _ = l.procs.Get(100)
 	l.tree = map[int]procfs.Process{100: l.main}
 	p.hostResult(l)
@@ -214,7 +214,7 @@ func TestWithoutTheKernelsWordNobodyIsNamed(t *testing.T) {
 		p := proberOn(procfs.New(dir))
 		p.KernelLog = filepath.Join(dir, "none")
 		l := &look{app: site("site"), now: moment(time.Minute), life: "100:100"}
-		p.lookAtProcesses(l)
+		p.lookAtProcesses(l, 0)
 		l.main, _ = l.procs.Get(100)
 		l.tree = map[int]procfs.Process{100: l.main}
 		p.hostResult(l)
@@ -225,7 +225,7 @@ func TestWithoutTheKernelsWordNobodyIsNamed(t *testing.T) {
 			}
 		}
 		next := &look{app: l.app, now: moment(62 * time.Second)}
-		p.lookAtProcesses(next)
+		p.lookAtProcesses(next, 0)
 		if f := factsOf[facts.Host](t, p.hostResult(next)); f.Killed != 1 || f.KilledApp || f.MayBeApp != ended {
 			t.Errorf("ended %t: %+v", ended, f)
 		}
@@ -362,7 +362,7 @@ func TestALockFileCountsWhileItsOwnerLives(t *testing.T) {
 	app := site("site")
 	app.Spec.Directory, app.Spec.Deploy.LockFile = dir, ".deploy.lock"
 	l := &look{app: app, now: moment(time.Minute)}
-	p.lookAtProcesses(l)
+	p.lookAtProcesses(l, 0)
 	file := filepath.Join(dir, ".deploy.lock")
 	if _, ok := p.lockFile(l, dir); ok {
 		t.Error("there is no such file")

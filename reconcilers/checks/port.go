@@ -70,6 +70,7 @@ func (p *Prober) classify(l *look) (own netip.AddrPort) {
 		return own
 	}
 	var ours, others []listeners.Listener
+	l.holders = nil
 	for _, o := range owners {
 		fl := facts.Listener{Addr: o.Addr.String(), Whose: p.Whose(l.app, l, o), User: o.User, Waiting: o.RecvQ}
 		if o.Known {

@@ -36,6 +36,9 @@ type Prober struct {
 	// Folders are evenkeel's own, in which there must be room too; KernelLog is the kernel's log, /dev/kmsg where it is empty.
 	Folders   []string
 	KernelLog string
+	// Reuse is how old the machine's processes, as they were read for another look, may be for a look at an application that is
+	// well: to read them is most of what a look costs. At the least doubt they are read anew. 0 means that each look reads them.
+	Reuse time.Duration
 
 	once   sync.Once
 	local  *http.Client
@@ -51,6 +54,9 @@ type Prober struct {
 	builds   map[string]built          // App → its build as it was last looked into
 	envs     map[string]known          // App → what its environment files held at its start
 	disks    patient[diskAnswer]
+	calm     map[string]bool // App → all was well at the last look
+
+	table table
 
 	databases databases
 }
@@ -66,6 +72,7 @@ func (p *Prober) setUp() {
 	p.weights = map[string]weight{}
 	p.envs = map[string]known{}
 	p.builds = map[string]built{}
+	p.calm = map[string]bool{}
 }
 
 // look is one pass under way: what was found, before it is judged check by check.
@@ -74,9 +81,11 @@ type look struct {
 	now v1alpha1.Instant
 	uid uint32 // the user that looks
 
+	began    time.Duration // since boot
 	procs    procfs.Snapshot
 	procsErr error
 	late     time.Duration // how much longer than its own work the look at the processes took
+	reused   bool          // the processes were read for an earlier look
 
 	snapshot    runtime.Snapshot
 	snapshotErr error
@@ -106,7 +115,7 @@ func (p *Prober) dialer() *net.Dialer { return &net.Dialer{Resolver: p.Resolver}
 // Observe asks the due checks side by side.
 func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v1alpha1.Observation {
 	p.once.Do(p.setUp)
-	l := &look{app: app, now: p.Clock(), uid: uint32(os.Getuid())}
+	l := &look{app: app, now: p.Clock(), uid: uint32(os.Getuid()), began: procfs.SinceBoot()}
 	begin := time.Now()
 	isDue := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(due, n) })
@@ -144,6 +153,11 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	p.lookAround(ctx, l)
 	own := p.classify(l)
 	wg.Wait()
+	if l.reused && l.suspicious(local, public) {
+		p.lookAtProcesses(l, l.began)
+		l.family()
+		own = p.classify(l)
+	}
 	if l.own = own; isDue(v1alpha1.CheckLocal) && l.localAddr() != l.askedAt {
 		local = p.askLocal(ctx, l) // it was somebody else who was asked
 	}
@@ -198,6 +212,7 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	add(v1alpha1.CheckDatabase, database)
 	add(v1alpha1.CheckDisk, disk)
 	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int { return cmp.Compare(a.Check, b.Check) })
+	p.noteCalm(app.Name, &o)
 	o.Took = metav1.Duration{Duration: time.Since(begin).Round(10 * time.Microsecond)}
 	return o
 }
@@ -209,8 +224,21 @@ func (p *Prober) lookAround(ctx context.Context, l *look) {
 	defer cancel()
 	l.snapshot, l.snapshotErr = p.Runtime.Look(ctx, l.app)
 	l.tookRuntime = time.Since(began)
-	p.lookAtProcesses(l)
+	p.lookAtProcesses(l, p.oldest(l))
+	l.family()
+	p.mu.Lock()
+	l.answered = l.life != "" && p.answered[l.app.Name] == l.life
+	p.mu.Unlock()
+	if learned := l.app.Status.Learned; learned != nil && l.life != "" && learned.Answered == l.life {
+		l.answered = true // seen before evenkeel was started anew
+	}
+	p.readHistory(ctx, l)
+}
+
+// family finds the application's own processes among all.
+func (l *look) family() {
 	l.tree = map[int]procfs.Process{}
+	l.main, l.life, l.lifeOf, l.age = procfs.Process{}, "", "", 0
 	for n := range l.snapshot.Processes {
 		row := &l.snapshot.Processes[n]
 		if !row.Alive() {
@@ -227,13 +255,6 @@ func (p *Prober) lookAround(ctx context.Context, l *look) {
 			l.life, l.lifeOf, l.age = row.Identity.String(), row.ID, age
 		}
 	}
-	p.mu.Lock()
-	l.answered = l.life != "" && p.answered[l.app.Name] == l.life
-	p.mu.Unlock()
-	if learned := l.app.Status.Learned; learned != nil && l.life != "" && learned.Answered == l.life {
-		l.answered = true // seen before evenkeel was started anew
-	}
-	p.readHistory(ctx, l)
 }
 
 // crashWindow is how far back unplanned exits count.

@@ -39,7 +39,7 @@ func (k *Keeper) Look(ctx context.Context, app *v1alpha1.App) (runtime.Snapshot,
 	}
 	s.Processes = []runtime.Process{row}
 	for _, other := range k.others(app.Name) {
-		if row, err := other.look(ctx, nil); err == nil {
+		if row, err := other.beside(ctx); err == nil {
 			s.Others = append(s.Others, row)
 		}
 	}
@@ -117,6 +117,26 @@ func (w *ward) look(ctx context.Context, app *v1alpha1.App) (runtime.Process, er
 		row.Message = w.trouble
 	}
 	return row, nil
+}
+
+// show makes known which process is the ward's.
+func (w *ward) show() {
+	row := &runtime.Process{
+		Name: w.name, ID: w.name, Mark: w.name, Home: w.k.dir, ExecMode: "exec", Autorestart: true, State: runtime.Stopped, Raw: "not running",
+	}
+	if w.life != nil {
+		w.k.alive(row, w.life.Process)
+	}
+	w.shown.Store(row)
+}
+
+// beside is the ward's row for those who look at another App. Of a hundred Apps, each would ask the kernel for all others at
+// every look, and wait for what is under way with each of them: so it is told which process the ward has, as last seen.
+func (w *ward) beside(ctx context.Context) (runtime.Process, error) {
+	if row := w.shown.Load(); row != nil {
+		return *row, nil
+	}
+	return w.look(ctx, nil)
 }
 
 // row is what is said of an App whether it runs or not.

@@ -25,7 +25,9 @@ type ward struct {
 	k    *Keeper
 	name string
 
-	news  atomic.Pointer[v1alpha1.App] // the newest that Keep was given
+	news atomic.Pointer[v1alpha1.App] // the newest that Keep was given
+	// shown is its row for those who look at another App; nil before its process was looked for.
+	shown atomic.Pointer[runtime.Process]
 	poked chan struct{}
 	ctx   context.Context // ends when it is kept no longer
 	end   context.CancelFunc
@@ -164,6 +166,7 @@ func (w *ward) adopt(ctx context.Context) error {
 		log.WithError(readErr).Warn("what was known of the process is lost; it was looked for by its mark")
 	}
 	w.rec, w.adopted = rec, true
+	w.show()
 	if old := rec.Life; old != nil && (b.PID == 0 || b.life != old.ID) {
 		w.unwatchedEnd(old, boot)
 	}
@@ -204,6 +207,7 @@ func (w *ward) unwatchedEnd(old *birth, boot string) {
 func (w *ward) begin(l *life) {
 	w.life = l
 	w.rec.Life, w.rec.Known = &l.birth, true
+	w.show()
 	w.k.working.Go(func() { w.watch(l) })
 }
 
@@ -265,6 +269,7 @@ func (w *ward) ended(l *life, status unix.WaitStatus, known bool) {
 		e.Code = status.ExitStatus()
 	}
 	w.life, w.rec.Life = nil, nil
+	w.show()
 	w.rec.note(e)
 	lived := now.Boot.Duration - l.Boot
 	if e.Cause == runtime.CauseCrash {
