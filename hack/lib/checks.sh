@@ -32,6 +32,7 @@ check_generated() { hack/generate --check; }
 check_vet() {
   go vet ./...
   go vet -tags e2e ./hack/e2e/...
+  go vet -tags load ./hack/load/...
 }
 
 check_lint() { nice golangci-lint run ./...; }
@@ -56,6 +57,9 @@ check_unit() {
 
 # check_schema: the CRD, as an API server reads it, and evenkeel itself give the same verdict over one corpus. It is a module of its own.
 check_schema() { (cd hack/schema && logged 1-schema go test -count=1 -v ./...); }
+
+# check_load [SECONDS]: many applications at once; how late passes are is printed, and asserted with LOAD_ASSERT=1.
+check_load() { LOAD_SECONDS=${LOAD_SECONDS:-${1:-15}} logged 2-load go test -tags load -count=1 -v -timeout 30m ./hack/load; }
 
 # check_tour [TIMES]: the demo breaks its site in every way it knows, and compares what is made of it with what should be.
 check_tour() {

@@ -1,8 +1,9 @@
-// Site is the web application of the tests in hack/alone: it answers on $PORT, writes a line now and then, and ends when
-// it is asked to.
+// Site is the web application of the tests in hack/alone and hack/load: it answers on $PORT, writes a line now and then, and
+// ends when it is asked to. The file $FAULT, if there is one, makes it fail: crash (soon after each start), hang or error.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,12 +44,26 @@ func run() error {
 		}
 	}
 	fmt.Println("began", os.Getpid())
-	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch fault() {
+		case "hang":
+			<-r.Context().Done()
+			return
+		case "error":
+			w.WriteHeader(http.StatusInternalServerError)
+		}
 		_, _ = fmt.Fprintln(w, os.Getpid())
 	})}
 	go func() {
-		for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		pulse := 20 * time.Millisecond
+		if os.Getenv("FAULT") != "" { // one of many
+			pulse = 500 * time.Millisecond
+		}
+		for tick := time.NewTicker(pulse); ; <-tick.C {
 			fmt.Println("alive", os.Getpid())
+			if fault() == "crash" {
+				os.Exit(1)
+			}
 		}
 	}()
 	go func() {
@@ -61,6 +76,12 @@ func run() error {
 	}
 	fmt.Println("ended", os.Getpid())
 	return nil
+}
+
+// fault is how it has to fail; empty where it is to be well.
+func fault() string {
+	how, _ := os.ReadFile(os.Getenv("FAULT")) // #nosec G304,G703 -- the test's own
+	return string(bytes.TrimSpace(how))
 }
 
 func detached() error {
