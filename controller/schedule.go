@@ -23,7 +23,7 @@ func (s *stepper) due() ([]string, v1alpha1.Instant) {
 	if latest == nil || s.lookAll || s.in.Look || s.in.Order != nil || (s.r.Demand != nil && !s.in.NoTurn) {
 		return s.allChecks(), now
 	}
-	in := func(d time.Duration) v1alpha1.Instant { return now.Add(d) }
+	in := now.Add
 	age := now.Since(latest.At)
 	if soon, ok := s.lookSoon(); ok {
 		if age >= soon {
