@@ -426,7 +426,8 @@ type RecoverySpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	Deadline metav1.Duration `json:"deadline,omitzero"`
-	// StartupGrace is how long a new process may take to its first good answer, counted from its own start. Default 60s.
+	// StartupGrace is how long a new process may take to its first good answer, counted from its own start. Where its start
+	// builds (a prestart, say), that is part of it. Default 60s.
 	// +kubebuilder:default="60s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`

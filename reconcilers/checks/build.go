@@ -30,6 +30,9 @@ var manifests = []string{"routes-manifest.json", "build-manifest.json", "prerend
 // maxManifest bounds what is read of one; a site with ten thousand pages has a few megabytes.
 const maxManifest = 32 << 20
 
+// kindNext is the kind of a build by Next.js, and usualDist where it goes unless its configuration says otherwise.
+const kindNext, usualDist = "next", ".next"
+
 // buildResult says whether a finished build is there, where it is known what one looks like.
 func (p *Prober) buildResult(l *look) v1alpha1.CheckResult {
 	r := v1alpha1.CheckResult{Status: metav1.ConditionTrue, Reason: "NotKnown", Message: "it is not known how this application is built"}
@@ -78,9 +81,9 @@ func (p *Prober) whatIsBuilt(l *look) (kind, stamp string, needed []string) {
 		}
 		before, standalone := strings.CutSuffix(inside, "/standalone/server.js")
 		switch first, _, _ := strings.Cut(inside, "/"); {
-		case standalone && strings.HasPrefix(filepath.Base(before), ".next"):
-			in := filepath.Join(before, "standalone", ".next")
-			return "next", filepath.Join(in, "BUILD_ID"), append(below(in, manifests), inside)
+		case standalone && strings.HasPrefix(filepath.Base(before), usualDist):
+			in := filepath.Join(before, "standalone", usualDist)
+			return kindNext, filepath.Join(in, "BUILD_ID"), append(below(in, manifests), inside)
 		case strings.Contains(script, "/next/dist/bin/next"):
 			isNext = true
 		case first == ".output":
@@ -93,7 +96,7 @@ func (p *Prober) whatIsBuilt(l *look) (kind, stamp string, needed []string) {
 		return "", "", nil
 	}
 	dist := distDir(dir)
-	return "next", filepath.Join(dist, "BUILD_ID"), below(dist, manifests)
+	return kindNext, filepath.Join(dist, "BUILD_ID"), below(dist, manifests)
 }
 
 func below(dir string, names []string) []string {
@@ -109,9 +112,8 @@ var distDirSaid = regexp.MustCompile(`(?m)^\s*distDir\s*:\s*['"]([A-Za-z0-9._/-]
 // distDir is where Next.js puts what it builds: .next, unless its configuration plainly says otherwise. What is worked out
 // in there cannot be read from here.
 func distDir(dir string) string {
-	const usual = ".next"
-	if fileExists(filepath.Join(dir, usual, "BUILD_ID")) {
-		return usual // the usual case costs no reading
+	if fileExists(filepath.Join(dir, usualDist, "BUILD_ID")) {
+		return usualDist // the usual case costs no reading
 	}
 	for _, name := range []string{"next.config.js", "next.config.mjs", "next.config.ts"} {
 		text, err := bounded.Read(filepath.Join(dir, name), 1<<20)
@@ -121,9 +123,9 @@ func distDir(dir string) string {
 		if m := distDirSaid.FindSubmatch(text); m != nil && filepath.IsLocal(string(m[1])) {
 			return filepath.Clean(string(m[1]))
 		}
-		return usual
+		return usualDist
 	}
-	return usual
+	return usualDist
 }
 
 // incomplete names the first file that is missing or was cut short. Files are read only when their stamps have changed.

@@ -17,8 +17,9 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
 
-// deployResult looks for a checkout, an install or a build at work in the application's folder: never the application's
-// own tree (PM2 may run `npm start`), and never a lone fetch.
+// deployResult looks for a checkout, an install or a build at work in the application's folder, whoever has begun it: cron, a
+// runner, somebody's shell, another row of the process manager that receives a webhook, the application itself when it is
+// told to. What belongs to the application's own way of running is none, and neither is a lone fetch.
 func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 	var r v1alpha1.CheckResult
 	if l.procsErr != nil {
@@ -30,9 +31,10 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 	if err != nil {
 		dir = l.app.Spec.Directory
 	}
+	own := l.ownWay()
 	for n := range l.procs.Processes {
 		proc := &l.procs.Processes[n]
-		if _, ours := l.tree[proc.PID]; ours || proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) || l.ofAnotherRow(proc.PID) {
+		if proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) || own.covers(proc.PID) {
 			continue
 		}
 		args, err := p.FS.Cmdline(proc.Identity)
@@ -49,13 +51,16 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 		default:
 			continue
 		}
-		if what := DeployWork(proc.Comm, args); what != "" {
-			f.AtWork = append(f.AtWork, facts.Work{PID: proc.PID, What: what, Since: l.since(proc.StartedAt())})
+		what := DeployWork(proc.Comm, args)
+		if _, below := l.tree[proc.PID]; what == "" || below && unpacks(what) {
+			continue // an application may unpack what it was sent
 		}
+		f.AtWork = append(f.AtWork, facts.Work{PID: proc.PID, What: what, Since: l.since(proc.StartedAt())})
 	}
-	if held, pid, err := p.FS.FlockHeld(filepath.Join(dir, ".next", "lock")); err == nil && held {
-		if _, ours := l.tree[pid]; !ours {
-			f.AtWork = append(f.AtWork, facts.Work{PID: pid, What: "a build that holds .next/lock"})
+	for _, place := range p.lockPlaces(l) {
+		name := filepath.Join(place, "lock")
+		if held, pid, err := p.FS.FlockHeld(filepath.Join(dir, name)); err == nil && held && !own.covers(pid) {
+			f.AtWork = append(f.AtWork, facts.Work{PID: pid, What: "a build that holds " + name})
 		}
 	}
 	if work, ok := p.lockFile(l, dir); ok {
@@ -69,16 +74,61 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 	return r
 }
 
-// ofAnotherRow tells whether a process belongs to another application that the process manager runs: what that one does is
-// no deploy of ours, though it may work in the same folder.
-func (l *look) ofAnotherRow(pid int) bool {
-	for n := range l.snapshot.Others {
-		other := &l.snapshot.Others[n]
-		if other.Alive() && (pid == other.PID || slices.ContainsFunc(l.procs.Ancestors(pid), func(p procfs.Process) bool { return p.Identity == other.Identity })) {
-			return true
+// ownWay is what belongs to an application's own way of running.
+type ownWay struct {
+	tree     map[int]procfs.Process
+	carries  map[int]bool // the rows' own processes, and whatever stands between them and who listens
+	starting bool
+}
+
+// ownWay tells which processes belong to the application's own way of running: those that its process manager names (PM2 may
+// run `npm start`), those that listen for it, and what stands between the two. Until it has come up all that is below it
+// belongs to its start: a build there, of a `prestart` say, is part of a slow start, which recovery.startupGrace bounds,
+// so that one that builds and dies in each of its lives is a crash loop and no deploy.
+func (l *look) ownWay() ownWay {
+	own := ownWay{tree: l.tree, carries: map[int]bool{}, starting: !l.answered}
+	for n := range l.snapshot.Processes {
+		if row := &l.snapshot.Processes[n]; row.Alive() {
+			own.carries[row.PID] = true
 		}
 	}
-	return false
+	for _, h := range l.holders {
+		if h.Whose != facts.Ours {
+			continue
+		}
+		own.starting = false
+		if _, below := l.tree[h.PID]; !below {
+			continue // PM2's daemon listens for a cluster
+		}
+		own.carries[h.PID] = true
+		for _, up := range l.procs.Ancestors(h.PID) {
+			if _, below := l.tree[up.PID]; !below {
+				break
+			}
+			own.carries[up.PID] = true
+		}
+	}
+	return own
+}
+
+func (o *ownWay) covers(pid int) bool {
+	_, below := o.tree[pid]
+	return below && (o.starting || o.carries[pid])
+}
+
+// lockPlaces are the folders, below the application's, in which a build of Next.js holds a lock while it is at work.
+func (p *Prober) lockPlaces(l *look) []string {
+	places := []string{usualDist}
+	if kind, stamp, _ := p.whatIsBuilt(l); kind == kindNext {
+		dist := filepath.Dir(stamp)
+		if before, standalone := strings.CutSuffix(dist, filepath.Join("standalone", usualDist)); standalone {
+			dist = filepath.Clean(before)
+		}
+		if dist != usualDist {
+			places = append(places, dist)
+		}
+	}
+	return places
 }
 
 // lockFile looks for the file that a deploy leaves while it is at work. One that names a process counts as long as that
@@ -168,154 +218,7 @@ func changedSince(dir string, since time.Time, recovery *v1alpha1.Recovery, work
 	return false
 }
 
-// mayDeploy is a cheap first sieve by the kernel's short name.
-func mayDeploy(comm string) bool {
-	for _, prefix := range []string{"git", "npm", "pnpm", "yarn", "bun", "next-build", "node", "MainThread", "turbo", "rsync", "tar", "bsdtar", "unzip", "scp"} {
-		if strings.HasPrefix(comm, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 func within(path, dir string) bool {
 	path = strings.TrimSuffix(path, " (deleted)")
 	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
-}
-
-var (
-	gitWork     = []string{"checkout", "switch", "pull", "merge", "rebase", "reset", "restore", "stash", "clean", "clone", "cherry-pick", "revert", "submodule"}
-	installWork = []string{"ci", "i", "install", "add", "update", "upgrade", "rebuild", "prune", "dedupe", "remove", "uninstall", "clean-install"}
-)
-
-// DeployWork names the work that a program is at, if its name and arguments are those of a deploy; else it is empty.
-func DeployWork(comm string, args []string) string {
-	if strings.HasPrefix(comm, "next-build") {
-		return "next build"
-	}
-	words := commandWords(args)
-	if len(words) == 0 {
-		return ""
-	}
-	program, rest := words[0], words[1:]
-	if watches(program, args) {
-		return ""
-	}
-	switch program {
-	case "git":
-		return workOf("git", rest, gitWork)
-	case "npm", "pnpm", "yarn", "bun":
-		if len(rest) == 0 {
-			if program == "yarn" { // plain `yarn` installs
-				return "yarn install"
-			}
-			return ""
-		}
-		verb := rest[0]
-		if (verb == "run" || verb == "run-script") && len(rest) > 1 {
-			verb = rest[1]
-		}
-		if verb == "build" || strings.HasPrefix(verb, "build:") {
-			return program + " run " + verb
-		}
-		return workOf(program, rest, installWork)
-	case "next", "nuxt", "nuxi", "astro", "remix", "react-router", "vite", "turbo":
-		if len(rest) > 1 && rest[0] == "run" { // turbo run build
-			rest = rest[1:]
-		}
-		return workOf(program, rest, []string{"build"})
-	case "prisma":
-		return workOf(program, rest, []string{"generate", "migrate", "db"})
-	}
-	return unpackWork(program, args)
-}
-
-// watches tells of a build that goes on for as long as somebody works on the source: it is no deploy, and never ends. A folder
-// may be called so, too; and to npm and its like -w is a workspace.
-func watches(program string, args []string) bool {
-	if len(args) == 1 {
-		args = strings.Fields(args[0])
-	}
-	packages := slices.Contains([]string{"npm", "pnpm", "yarn", "bun", "git"}, program)
-	return slices.ContainsFunc(args, func(a string) bool {
-		return a == "-w" && !packages || strings.Contains(a, "watch") && (strings.HasPrefix(a, "-") || !strings.Contains(a, "/"))
-	})
-}
-
-// unpackWork names what brings files here: not what reads them, for a backup say.
-func unpackWork(program string, args []string) string {
-	args = args[min(1, len(args)):]
-	has := func(list ...string) bool {
-		return slices.ContainsFunc(args, func(a string) bool { return slices.Contains(list, a) })
-	}
-	switch program {
-	case "rsync":
-		if !has("--sender", "--dry-run", "-n", "--list-only") {
-			return "rsync"
-		}
-	case "tar", "bsdtar":
-		if has("--extract", "--get") || len(args) > 0 && tarExtracts(args[0]) {
-			return "tar"
-		}
-	case "unzip":
-		if !has("-l", "-t", "-v", "-Z", "-p") {
-			return "unzip"
-		}
-	case "scp":
-		if has("-t") { // the receiving end
-			return "scp"
-		}
-	}
-	return ""
-}
-
-// tarExtracts reads tar's first argument, xzf or -xzf.
-func tarExtracts(arg string) bool {
-	letters, short := strings.CutPrefix(arg, "-")
-	return !strings.HasPrefix(letters, "-") && strings.Contains(letters, "x") && (short || !strings.ContainsAny(letters, "./"))
-}
-
-func workOf(program string, rest, verbs []string) string {
-	if len(rest) > 0 && slices.Contains(verbs, rest[0]) {
-		return program + " " + rest[0]
-	}
-	return ""
-}
-
-// commandWords gives the program's plain name and its arguments without options: `node /usr/bin/npm ci --omit=dev`,
-// `npm ci` (npm writes that over its own command line) and `git -C /x pull` all read alike.
-func commandWords(args []string) []string {
-	if len(args) == 1 && strings.Contains(args[0], " ") { // a program that has renamed itself
-		args = strings.Fields(args[0])
-	}
-	var words []string
-	skip := false
-	for n, a := range args {
-		switch {
-		case skip:
-			skip = false
-			continue
-		case strings.HasPrefix(a, "-"):
-			skip = a == "-C" || a == "-c" || a == "--prefix" ||
-				len(words) == 0 && (a == "-r" || a == "--require" || a == "--import") // node's own, before its script
-			continue
-		}
-		if len(words) == 0 {
-			a = plainName(a)
-			if n == 0 && (a == "node" || a == "sh" || a == "bash") {
-				continue
-			}
-		}
-		words = append(words, a)
-	}
-	return words
-}
-
-// plainName is the program that a path stands for: /usr/lib/node_modules/npm/bin/npm-cli.js is npm.
-func plainName(path string) string {
-	base := filepath.Base(path)
-	for _, suffix := range []string{".js", ".cjs", ".mjs"} {
-		base = strings.TrimSuffix(base, suffix)
-	}
-	return strings.TrimSuffix(base, "-cli")
 }

@@ -10,7 +10,102 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
+
+// Whoever has begun it, a deploy in the application's folder is one; only what belongs to the application's own way of
+// running is none.
+func TestADeployIsSeenWhoeverHasBegunIt(t *testing.T) {
+	dir, away := t.TempDir(), t.TempDir()
+	at := func(pid, parent int, cwd string, args ...string) proc {
+		return proc{pid: pid, parent: parent, comm: filepath.Base(args[0]), args: args, cwd: cwd}
+	}
+	daemon := proc{pid: 50, parent: 1, comm: "PM2 v7.0.4: God", args: []string{"PM2 v7.0.4: God Daemon (" + pm2Home + ")"}, cwd: dir}
+	next := at(100, 50, dir, "next-server (v16.4.6)")
+	npm, shell := at(100, 50, dir, "npm start"), at(101, 100, dir, "sh", "-c", "next start")
+	server := at(102, 101, dir, "next-server (v16.4.6)")
+	webhook := at(150, 50, dir, "node", "webhook.js")
+	script := func(parent int) []proc {
+		return []proc{at(200, parent, dir, "bash", "deploy.sh"), at(201, 200, dir, "npm ci"), at(202, 201, dir, "node", "node_modules/.bin/prisma", "generate")}
+	}
+	for _, tc := range []struct {
+		name   string
+		list   []proc // the first is the application's row, after PM2
+		other  *proc  // another row
+		listen int    // the process that listens for it
+		good   bool   // it has answered
+		want   string
+	}{
+		{name: "by cron", list: append([]proc{next, at(199, 1, away, "cron")}, script(199)...), listen: 100, want: "npm ci"},
+		{name: "by another row, which receives webhooks", list: append([]proc{next, webhook}, script(150)...), other: &webhook, listen: 100, want: "npm ci"},
+		{name: "by another row, while the application is down", list: append([]proc{{}, webhook}, script(150)...), other: &webhook, want: "npm ci"},
+		{name: "another row that is at work in its own folder", list: []proc{next, webhook, at(200, 150, away, "npm ci")}, other: &webhook, listen: 100},
+		{name: "a row that is the deploy", list: []proc{next, at(150, 50, dir, "npm run build")}, other: &webhook, listen: 100, want: "npm run build"},
+		{name: "by a route of its own", list: append([]proc{next}, script(100)...), listen: 100, want: "npm ci"},
+		{name: "by a route of its own that has answered and listens no more", list: append([]proc{next}, script(100)...), good: true, want: "npm ci"},
+		{name: "by a route of its own, in a cluster", list: append([]proc{next}, script(100)...), listen: 50, want: "npm ci"},
+		{name: "by a route below npm", list: append([]proc{npm, shell, server}, script(102)...), listen: 102, want: "npm ci"},
+		{name: "npm start is none", list: []proc{npm, shell, server}, listen: 102},
+		{name: "npm start is none, though it listens no more", list: []proc{npm, shell, server}, good: true},
+		{name: "a name that looks like one, of its own row", list: []proc{at(100, 50, dir, "npm run build:serve"), shell, server}, listen: 102},
+		{name: "a name that looks like one, above who listens", list: []proc{at(100, 50, dir, "bash", "run.sh"), at(101, 100, dir, "npm run build:serve"), server}, listen: 102},
+		{name: "a build of its own start", list: []proc{npm, at(101, 100, dir, "sh", "-c", "next build"), at(102, 101, dir, "node", "node_modules/.bin/next", "build")}},
+		{name: "what it unpacks", list: []proc{next, at(200, 100, dir, "unzip", "-o", "sent.zip")}, listen: 100},
+		{name: "what another row unpacks", list: []proc{next, webhook, at(200, 150, dir, "unzip", "-o", "sent.zip")}, other: &webhook, listen: 100, want: "unzip"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var list []proc
+			for _, p := range append([]proc{daemon}, tc.list...) {
+				if p.pid != 0 {
+					list = append(list, p)
+				}
+			}
+			app := site("site")
+			app.Spec.Directory = dir
+			rt := &fakeRuntime{snapshot: runtime.Snapshot{Daemon: runtime.Daemon{PID: 50, Home: pm2Home}, Processes: []runtime.Process{row("site", "m", tc.list[0])}}}
+			if tc.other != nil {
+				rt.snapshot.Others = []runtime.Process{row("webhook", "w", *tc.other)}
+			}
+			p := &Prober{FS: machine(t, list...), Runtime: rt}
+			l := &look{app: app, now: moment(time.Minute)}
+			p.lookAround(t.Context(), l)
+			l.answered = tc.good
+			if tc.listen != 0 {
+				l.holders = []facts.Listener{{PID: tc.listen, Whose: facts.Ours}}
+			}
+			r := p.deployResult(l)
+			f := factsOf[facts.Deploy](t, r)
+			if got := len(f.AtWork) > 0; got != (tc.want != "") || got != (r.Status == no) || got && f.AtWork[0].What != tc.want {
+				t.Errorf("%s: %+v, want %q", r.Status, f.AtWork, tc.want)
+			}
+		})
+	}
+}
+
+// A build's lock lies where it builds to.
+func TestALockOfABuildIsLookedForWhereItBuildsTo(t *testing.T) {
+	dir := t.TempDir()
+	p, app := prober(t), site("site")
+	app.Spec.Directory = dir
+	script := ""
+	places := func() []string {
+		return p.lockPlaces(&look{app: app, snapshot: runtime.Snapshot{Processes: []runtime.Process{{Script: script}}}})
+	}
+	want := func(list ...string) {
+		t.Helper()
+		if got := places(); !slices.Equal(got, list) {
+			t.Errorf("%q, want %q", got, list)
+		}
+	}
+	want(".next")
+	script = filepath.Join(dir, "node_modules/next/dist/bin/next")
+	want(".next")
+	write(t, filepath.Join(dir, "next.config.js"), "module.exports = {\n  distDir: 'built/site',\n}\n")
+	want(".next", "built/site")
+	script = filepath.Join(dir, ".next-green/standalone/server.js")
+	want(".next", ".next-green")
+}
 
 func TestTracesOfADeploy(t *testing.T) {
 	dir := t.TempDir()

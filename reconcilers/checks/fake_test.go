@@ -49,7 +49,7 @@ func (p proc) identity() procfs.Identity {
 func marked(mark string) []string { return []string{"PM2_HOME=" + pm2Home, "unique_id=" + mark} }
 
 // machine is the proc file system of a made-up machine.
-func machine(t *testing.T, list ...proc) procfs.FS {
+func machine(t testing.TB, list ...proc) procfs.FS {
 	t.Helper()
 	dir := t.TempDir()
 	for _, p := range list {
@@ -75,14 +75,14 @@ func machine(t *testing.T, list ...proc) procfs.FS {
 	return procfs.New(dir)
 }
 
-func link(t *testing.T, to, from string) {
+func link(t testing.TB, to, from string) {
 	t.Helper()
 	if err := os.Symlink(to, from); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)

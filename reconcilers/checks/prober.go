@@ -124,7 +124,7 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 	var wg conc.WaitGroup // a panic in it is one here, where the loop takes it for an answer
 	var local, public v1alpha1.CheckResult
 	localDone := make(chan struct{})
-	if isDue(v1alpha1.CheckPort, v1alpha1.CheckLocal, v1alpha1.CheckProcess) {
+	if isDue(v1alpha1.CheckPort, v1alpha1.CheckLocal, v1alpha1.CheckProcess, v1alpha1.CheckDeploy) {
 		p.listen(ctx, l)
 	}
 	if isDue(v1alpha1.CheckLocal) {

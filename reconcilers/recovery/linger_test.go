@@ -4,16 +4,21 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/signals"
 )
 
 // fakeRuntime answers with what a test says and takes no orders.
@@ -148,6 +153,94 @@ func TestOnlyWhatIsProvedToBeTheAppsIsEnded(t *testing.T) {
 		if !alive(t, id) {
 			t.Errorf("%s was ended", name)
 		}
+	}
+}
+
+// scripts writes shell scripts into a folder of their own: what is named npm shows as npm does.
+func scripts(t *testing.T, texts map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range texts {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// line gives the identities of a process and of its one descendant after the other.
+func line(t *testing.T, first procfs.Identity) (list []procfs.Identity) {
+	t.Helper()
+	tree, err := procfs.Default().Tree(first.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range tree {
+		list = append(list, p.Identity)
+	}
+	t.Cleanup(func() {
+		for _, id := range list[1:] {
+			_ = signals.Send(context.Background(), id, unix.SIGKILL)
+		}
+	})
+	return list
+}
+
+// A deploy that was begun by the application itself bears its marks, and descends from it: nothing of it is ended, though
+// the server that has begun it is.
+func TestNothingOfADeployIsEnded(t *testing.T) {
+	dir := scripts(t, map[string]string{"server": `"${0%/*}/deploy.sh" 3<&-; :`, "deploy.sh": `"${0%/*}/npm" ci; :`, "npm": "/bin/cat; :"})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "server"))
+	cmd.ExtraFiles = []*os.File{file}
+	serves := line(t, begin(t, cmd, marked("ours"))) // server, deploy.sh, npm, cat
+	alone := line(t, begin(t, exec.Command(filepath.Join(dir, "deploy.sh")), marked("ours")))
+	leftover := child(t, "node server.js", marked("ours")...)
+	_, _ = file.Close(), l.Close()
+	if len(serves) != 4 || len(alone) != 3 {
+		t.Fatalf("%d and %d processes", len(serves), len(alone))
+	}
+
+	app := v1alpha1.NewApp()
+	app.Spec.Recovery.StopTimeout.Duration, app.Spec.Port = 2*time.Second, int32(l.Addr().(*net.TCPAddr).Port)
+	h := &Hands{FS: procfs.Default(), Runtime: &fakeRuntime{snapshot: runtime.Snapshot{Daemon: daemonIn(home)}}}
+	step := pass.Step{Name: StepLinger, Learned: v1alpha1.Learned{MarksOf: runtime.NameOf(app), Marks: []string{"ours"}}}
+	out := h.linger(t.Context(), app, step)
+	if out.StepOutcome != v1alpha1.StepDone || alive(t, leftover) {
+		t.Errorf("%s: %s; the orphan lives: %t", out.StepOutcome, out.message, alive(t, leftover))
+	}
+	if alive(t, serves[0]) {
+		t.Error("the server that holds the port was left alone")
+	}
+	for n, id := range append(serves[1:], alone...) {
+		if !alive(t, id) {
+			t.Errorf("a part of a deploy was ended: %d", n)
+		}
+	}
+}
+
+// What was the row's own process is no deploy, whatever its name, and neither is what descends from it.
+func TestARowsOwnProcessIsNoDeploy(t *testing.T) {
+	dir := scripts(t, map[string]string{"npm": "/bin/cat; :"})
+	app := v1alpha1.NewApp()
+	app.Spec.Recovery.StopTimeout.Duration = 2 * time.Second
+	row := line(t, begin(t, exec.Command(filepath.Join(dir, "npm"), "run", "build:serve"), marked("ours")))
+	rt := &fakeRuntime{snapshot: runtime.Snapshot{
+		Daemon: daemonIn(home), Processes: []runtime.Process{{Name: "site", ID: "0", PID: row[0].PID, Identity: row[0]}},
+	}}
+	h := &Hands{FS: procfs.Default(), Runtime: rt}
+	h.remember(app.Name, "1-1", &rt.snapshot)
+	rt.snapshot.Processes = nil
+	out := h.linger(t.Context(), app, pass.Step{Recovery: v1alpha1.Recovery{ID: "1-1"}})
+	if out.StepOutcome != v1alpha1.StepDone || alive(t, row[0]) || alive(t, row[1]) {
+		t.Fatalf("%s: %s", out.StepOutcome, out.message)
 	}
 }
 

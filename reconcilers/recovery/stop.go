@@ -54,20 +54,20 @@ func (h *Hands) stop(ctx context.Context, app *v1alpha1.App, step pass.Step) out
 	return done("%s", result.Message)
 }
 
-// family are the processes that were an application's when the stop of a recovery began.
+// family are the processes that were an application's when the stop of a recovery began; roots are those of its rows.
 type family struct {
-	recovery string
-	members  []procfs.Identity
+	recovery       string
+	roots, members []procfs.Identity
 }
 
 // kin are the processes that were the application's when this recovery's stop began.
-func (h *Hands) kin(app, recovery string) []procfs.Identity {
+func (h *Hands) kin(app, recovery string) family {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if f := h.families[app]; f.recovery == recovery {
-		return slices.Clone(f.members)
+		return family{recovery: recovery, roots: slices.Clone(f.roots), members: slices.Clone(f.members)}
 	}
-	return nil
+	return family{}
 }
 
 // remember keeps who the application's processes are while descent still proves it.
@@ -76,9 +76,10 @@ func (h *Hands) remember(app, recovery string, snapshot *runtime.Snapshot) {
 	if err != nil {
 		return
 	}
-	var ids []procfs.Identity
+	var ids, roots []procfs.Identity
 	for n := range snapshot.Processes {
 		if row := &snapshot.Processes[n]; row.Alive() {
+			roots = append(roots, row.Identity)
 			for _, p := range procs.Tree(row.PID) {
 				ids = append(ids, p.Identity)
 			}
@@ -90,7 +91,7 @@ func (h *Hands) remember(app, recovery string, snapshot *runtime.Snapshot) {
 	if f.recovery != recovery {
 		f = family{recovery: recovery}
 	}
-	f.members = append(f.members, ids...)
+	f.roots, f.members = append(f.roots, roots...), append(f.members, ids...)
 	if h.families == nil {
 		h.families = map[string]family{}
 	}
@@ -148,13 +149,14 @@ func (h *Hands) leftOver(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	}
 	guard := h.guard(app, &snapshot, &procs)
 	kin := h.kin(app.Name, step.Recovery.ID)
+	guard.own.roots, guard.own.holders = kin.roots, portHolders(ctx, h.FS, app.Spec.Port)
 	badge := snapshot.Daemon.Badge
 	marks := checks.Marks(app, &step.Learned, &snapshot)
 	for _, p := range procs.Processes {
 		if !p.Alive() || p.Kernel {
 			continue
 		}
-		if !slices.Contains(kin, p.Identity) && !badge.On(h.FS, p.Identity, marks) {
+		if !slices.Contains(kin.members, p.Identity) && !badge.On(h.FS, p.Identity, marks) {
 			continue
 		}
 		if why := guard.forbids(p); why != "" {
@@ -235,20 +237,22 @@ const (
 	guardDaemon = "it is the process manager"
 	guardRival  = "another PM2 daemon runs it"
 	guardAbove  = "the application descends from it"
-	guardDeploy = "it is a build or a deploy"
+	guardDeploy = "it is a build or a deploy, or a part of one"
 	guardOther  = "it is another application's"
 	guardEditor = "it is an editor or a terminal, or runs in one"
 )
 
 // guard is the list of what is never touched. It wins over every proof.
 type guard struct {
-	fs     procfs.FS
-	procs  *procfs.Snapshot
-	forbid map[int]string
+	fs        procfs.FS
+	procs     *procfs.Snapshot
+	forbid    map[int]string
+	own       ownWay
+	deploying map[int]bool // whether a process is a deploy at work, as far as that was asked
 }
 
 func (h *Hands) guard(app *v1alpha1.App, snapshot *runtime.Snapshot, procs *procfs.Snapshot) *guard {
-	g := &guard{fs: h.FS, procs: procs, forbid: map[int]string{}}
+	g := &guard{fs: h.FS, procs: procs, forbid: map[int]string{}, deploying: map[int]bool{}}
 	for n := range snapshot.Others {
 		if other := &snapshot.Others[n]; other.Alive() {
 			for _, p := range procs.Tree(other.PID) {
@@ -295,9 +299,9 @@ func (g *guard) forbids(p procfs.Process) string {
 		if len(args) > 0 && strings.HasPrefix(args[0], "PM2 v") {
 			return guardDaemon
 		}
-		if checks.DeployWork(p.Comm, args) != "" {
-			return guardDeploy
-		}
+	}
+	if g.inDeploy(p) {
+		return guardDeploy
 	}
 	if g.inEditor(p) {
 		return guardEditor
