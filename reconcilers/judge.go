@@ -112,7 +112,7 @@ func learnMarks(c *pass.Case, l *v1alpha1.Learned, process *facts.Process) {
 	}
 }
 
-// learnMemory keeps since when memory is low, and the application's normal size. Low memory is over at one and a half
+// learnMemory keeps since when memory is low, and the normal size of the application and of everything else. Low memory is over at one and a half
 // times what is wanted, so that it does not come and go at the edge; a new life of the application begins with a clean
 // slate as soon as there is enough.
 func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
@@ -133,14 +133,15 @@ func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
 	if m.Life == "" {
 		return
 	}
-	settledAt := c.App.Spec.Checks.Memory.BaselineAfter.Duration
 	known := l.Baseline != nil && l.Baseline.Incarnation == m.Life
-	switch {
-	case !known && age >= settledAt:
-		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree, Settled: true}
-	case !known && latest.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue:
-		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree}
-	case known && !l.Baseline.Settled && age >= settledAt:
-		l.Baseline.Bytes, l.Baseline.Settled = m.Tree, true
+	settled := age >= c.App.Spec.Checks.Memory.BaselineAfter.Duration
+	answers := latest.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue
+	// What the rest uses while memory is low is not its normal use; both are taken anew once there is enough.
+	restLacks := known && l.Baseline.Rest == 0 && l.LowMemorySince == nil
+	if !known && (settled || answers) || known && settled && (!l.Baseline.Settled || restLacks) {
+		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree, Settled: settled}
+		if l.LowMemorySince == nil {
+			l.Baseline.Rest = m.Rest()
+		}
 	}
 }

@@ -36,8 +36,9 @@ func seen(at v1alpha1.Instant, learned *v1alpha1.Learned, results ...v1alpha1.Ch
 func TestLearnMemory(t *testing.T) {
 	const life, other = "100:1", "200:2"
 	before, now := instant(-time.Minute), instant(0)
-	young := &v1alpha1.Baseline{Incarnation: life, Bytes: 150 * mib}
-	settled := &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Settled: true}
+	young := &v1alpha1.Baseline{Incarnation: life, Bytes: 150 * mib, Rest: 900 * mib}
+	settled := &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Rest: 900 * mib, Settled: true}
+	while := &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Settled: true} // memory was low
 	for _, tc := range []struct {
 		name      string
 		low       *v1alpha1.Instant
@@ -63,16 +64,21 @@ func TestLearnMemory(t *testing.T) {
 		{name: "what could not be asked teaches nothing", low: &before, baseline: settled, available: 500, life: life, age: time.Hour, unknown: true, wantLow: &before, want: settled},
 		{name: "no process, no baseline", available: 500, want: nil},
 		{name: "young and silent", available: 500, life: life, age: time.Second, local: metav1.ConditionUnknown, want: nil},
-		{name: "its first good answer", available: 500, life: life, age: time.Second, want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib}},
+		{name: "its first good answer", available: 500, life: life, age: time.Second, want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Rest: 1248 * mib}},
 		{name: "the first good answer stands until baselineAfter", baseline: young, available: 500, life: life, age: 9 * time.Minute, want: young},
 		{name: "settled at baselineAfter", baseline: young, available: 500, life: life, age: 10 * time.Minute,
-			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Rest: 1248 * mib, Settled: true}},
 		{name: "first seen when it is old, without an answer", available: 500, life: life, age: time.Hour, local: metav1.ConditionFalse,
-			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Rest: 1248 * mib, Settled: true}},
 		{name: "first seen at baselineAfter, without an answer", available: 500, life: life, age: 10 * time.Minute, local: metav1.ConditionFalse,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Rest: 1248 * mib, Settled: true}},
+		{name: "taken while memory is low", available: 99, life: life, age: time.Hour, wantLow: &now,
 			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Settled: true}},
+		{name: "taken while memory was low, and still is", low: &before, baseline: while, available: 99, life: life, age: time.Hour, wantLow: &before, want: while},
+		{name: "taken while memory was low, and there is enough again", low: &before, baseline: while, available: 500, life: life, age: time.Hour,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Rest: 1248 * mib, Settled: true}},
 		{name: "the baseline of another life is replaced", baseline: settled, available: 500, life: other, age: time.Second,
-			want: &v1alpha1.Baseline{Incarnation: other, Bytes: 300 * mib}},
+			want: &v1alpha1.Baseline{Incarnation: other, Bytes: 300 * mib, Rest: 1248 * mib}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.local == "" {
@@ -85,7 +91,7 @@ func TestLearnMemory(t *testing.T) {
 			c := seen(now, &v1alpha1.Learned{LowMemorySince: tc.low, Baseline: tc.baseline},
 				v1alpha1.CheckResult{Check: v1alpha1.CheckLocal, Status: tc.local},
 				v1alpha1.CheckResult{Check: v1alpha1.CheckMemory, Status: status, Facts: facts.Raw(facts.Memory{
-					Available: tc.available * mib, Wanted: 100 * mib, Stalled: tc.stalled, Tree: 300 * mib, Life: tc.life,
+					Total: 2048 * mib, Available: tc.available * mib, Wanted: 100 * mib, Stalled: tc.stalled, Tree: 300 * mib, Life: tc.life,
 				})},
 				v1alpha1.CheckResult{Check: v1alpha1.CheckProcess, Status: metav1.ConditionTrue, Facts: facts.Raw(facts.Process{Life: tc.life, Age: tc.age})},
 			)

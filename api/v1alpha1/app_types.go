@@ -295,7 +295,8 @@ type MemoryRestart string
 
 // The values of MemoryCheck.Restart.
 const (
-	// MemoryRestartWhenAppGrew restarts only an application that has itself grown by what is missing.
+	// MemoryRestartWhenAppGrew restarts only an application that has itself grown by what is missing, while everything else on the
+	// machine has grown by no more.
 	MemoryRestartWhenAppGrew MemoryRestart = "WhenAppGrew"
 	// MemoryRestartAlways restarts whoever is to blame, as the old scripts did.
 	MemoryRestartAlways MemoryRestart = "Always"

@@ -208,10 +208,17 @@ func addConditions() {
 
 // addSurroundings are faults of somebody else.
 func addSurroundings() {
-	outside := func(name, blame string, which func(w *world) *bool) {
-		addFlag(kind{name: name, whose: foreign, expect: held, blame: blame, least: 5 * time.Minute, most: 4 * time.Hour}, which)
-	}
-	outside("hog", "Memory", func(w *world) *bool { return &w.env.hog })
+	// Another program takes the memory; or it leaves a little, of which the application takes a part, as it does at times.
+	add(kind{name: "hog", whose: foreign, expect: held, blame: "Memory", least: 5 * time.Minute, most: 4 * time.Hour,
+		begin: func(s *sim, e *Entry) {
+			w := s.w
+			w.env.hog, w.env.hogTakes = true, 1150<<20
+			if w.app != nil && e.N%2 == 1 {
+				w.env.hogTakes, w.app.tree = 1090<<20, 230<<20
+			}
+			w.note("")
+		},
+		end: func(s *sim, _ *Entry) { s.w.env.hog = false; s.w.note("") }})
 	addFlag(kind{name: "starved", whose: foreign, least: time.Minute, most: 40 * time.Minute}, func(w *world) *bool { return &w.env.starved })
 	// Ten minutes, and one recovery is tried; before that it is nobody's fault but the other program's.
 	addFlag(kind{name: "squeezed", whose: foreign, expect: held, blame: "Host", least: 2 * time.Minute, most: 9 * time.Minute}, func(w *world) *bool { return &w.env.squeezed })

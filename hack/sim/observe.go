@@ -347,6 +347,10 @@ func (e *eyes) memory(l *look) v1alpha1.CheckResult {
 		f.Tree = w.tree()
 	}
 	f.Life = life
+	f.HogPID, f.HogName, f.HogBytes = 78, "postgres", 100<<20
+	if w.env.hog {
+		f.HogName, f.HogBytes = "tar", w.env.hogTakes
+	}
 	learned := l.app.Status.Learned
 	wasLow := learned != nil && learned.LowMemorySince != nil && learned.Incarnation == life
 	if f.Available < f.Wanted || wasLow && f.Available < f.Clears() {

@@ -202,6 +202,11 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/rules_database_asked.go", from: "looks < 2; n--", to: "looks < 1; n--"},
 	}},
+	{"an application of its usual size was restarted for the memory that another program had taken", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+		{Kind: "hog", At: 90 * time.Minute, For: time.Hour, N: 1, Alone: true},
+	}}, []plant{
+		{file: "reconcilers/verdict/words.go", from: "case !v.grewMost(grown):", to: "case false:"},
+	}},
 }
 
 // TestSchedulesThatOnceBroke replays the schedules of all findings: none breaks any more.

@@ -86,7 +86,8 @@ type surroundings struct {
 	how       struct{ proxy, proxyBad, dns, cert, network, database, disk int }
 	certUntil time.Time
 	noEnv     bool // the database's configuration is gone
-	hog       bool // another program takes the memory
+	hog       bool // another program takes the memory: so many bytes
+	hogTakes  int64
 	leak      bool // the application takes the memory, in this life
 	leakAt    time.Duration
 	squeezed  bool // another program keeps the application from a processor, and nobody else
@@ -353,7 +354,7 @@ func (w *world) planned(since time.Time) int {
 func (w *world) available() int64 {
 	free := int64(1200 << 20)
 	if w.env.hog {
-		free -= 1150 << 20
+		free -= w.env.hogTakes
 	}
 	if w.app != nil {
 		free -= w.tree() - 180<<20

@@ -18,6 +18,7 @@ slow-once [MS]     one answer of / comes late (3000 ms)
 pause-3s [S]       SIGSTOP, and SIGCONT 3 s later
 memory-leak [MB]   the site takes and keeps so much memory (300 MB)
 memory-low [MB]    the machine says that only so much memory is available (60 MB), by a false /proc/meminfo
+memory-both [MB]   the site takes and keeps so much memory (60 MB), and another program so much more that 60 MB are left
 port-orphan        a process of the site that PM2 no longer knows holds its port; PM2 loops on EADDRINUSE
 port-stranger      a process of the user other holds the port; PM2 loops on EADDRINUSE
 port-stranger-same-user  a process of deploy that is not the site holds the port
@@ -196,6 +197,11 @@ clear_memory_low() {
   local n
   for ((n = 0; n < 5; n++)); do enter umount /proc/meminfo 2>/dev/null || break; done
 }
+fault_memory_both() {
+  hook "leak?mb=${1:-60}" 30
+  fault_memory_low 60
+}
+clear_memory_both() { clear_one memory-low; } # what the site took it keeps; reset replaces it
 
 # --- the port -------------------------------------------------------------------------------------------------------
 

@@ -167,6 +167,10 @@ type Memory struct {
 // not come and go at the edge.
 func (m *Memory) Clears() int64 { return m.Wanted + m.Wanted/2 }
 
+// Rest is what everything but the application uses: all that is not available, without its tree. Shared pages count once for
+// each process of the tree, so that it says little by itself; by how much it has grown says more.
+func (m *Memory) Rest() int64 { return m.Total - m.Available - m.Tree }
+
 // Workers are the application's own processes.
 type Workers struct {
 	Processes []Worker `json:"processes,omitempty"`

@@ -67,7 +67,8 @@ func TestWhatIsSaidOfTheDisk(t *testing.T) {
 
 // TestWorkStandsStillForAnothersSake only where another is larger, and the application has not grown by what is missing.
 func TestWorkStandsStillForAnothersSake(t *testing.T) {
-	grew := &v1alpha1.Learned{Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 100}}
+	grew := &v1alpha1.Learned{Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 100, Rest: 560}}
+	less := &v1alpha1.Learned{Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 100, Rest: 1}}
 	same := &v1alpha1.Learned{Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 400}}
 	for _, tc := range []struct {
 		name    string
@@ -75,11 +76,12 @@ func TestWorkStandsStillForAnothersSake(t *testing.T) {
 		learned *v1alpha1.Learned
 		want    bool
 	}{
-		{"another is larger", facts.Memory{Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, nil, true},
-		{"and the application is as it was", facts.Memory{Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, same, true},
-		{"and the application has grown", facts.Memory{Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, grew, false},
-		{"another is as large", facts.Memory{Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 400, Life: "100:1"}, nil, false},
-		{"work does not stand still", facts.Memory{Available: 40, Wanted: 100, Stalled: facts.StalledLow - 1, Tree: 400, HogBytes: 401, Life: "100:1"}, nil, false},
+		{"another is larger", facts.Memory{Total: 1000, Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, nil, true},
+		{"and the application is as it was", facts.Memory{Total: 1000, Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, same, true},
+		{"and the application has grown", facts.Memory{Total: 1000, Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, grew, false},
+		{"and everything else has grown by more", facts.Memory{Total: 1000, Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 401, Life: "100:1"}, less, true},
+		{"another is as large", facts.Memory{Total: 1000, Available: 40, Wanted: 100, Stalled: facts.StalledLow, Tree: 400, HogBytes: 400, Life: "100:1"}, nil, false},
+		{"work does not stand still", facts.Memory{Total: 1000, Available: 40, Wanted: 100, Stalled: facts.StalledLow - 1, Tree: 400, HogBytes: 401, Life: "100:1"}, nil, false},
 	} {
 		v := &view{c: &pass.Case{Record: v1alpha1.AppStatus{Learned: tc.learned}}, memory: tc.memory}
 		if got := v.stalledByOthers(); got != tc.want {

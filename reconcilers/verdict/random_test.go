@@ -202,7 +202,7 @@ var records = []func(r *rand.Rand, c *pass.Case){
 	func(r *rand.Rand, c *pass.Case) {
 		since := c.Now.Add(-time.Duration(r.IntN(600)) * time.Second)
 		c.Record.Learned.LowMemorySince = &since
-		c.Record.Learned.Baseline = &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 200 << 20, Settled: true}
+		c.Record.Learned.Baseline = &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 200 << 20, Rest: int64(r.IntN(800)) << 20, Settled: true}
 	},
 	func(r *rand.Rand, c *pass.Case) {
 		for _, check := range []string{"process", "port", "local"} {

@@ -19,20 +19,33 @@ var (
 		holds: (*view).memoryTried,
 	}
 	appGrew = condition{
-		yes: "the application's own processes have grown by what is missing, or are always to be restarted",
-		no:  "the application's own processes have not grown by what is missing",
+		yes: "the application's own processes have grown by what is missing and everything else by no more, or they are always to be restarted",
+		no:  "the application's own processes have not grown by what is missing, or everything else has grown by more",
 		holds: func(v *view) bool {
 			grown, known := v.grown()
 			return v.restartsAlways() || (known && v.grewByWhatIsMissing(grown))
 		},
 		seen: func(v *view) string {
-			if grown, known := v.grown(); known {
-				return "they have grown by " + mib(grown)
+			if text := v.growth(); text != "" {
+				return text
 			}
-			return "their normal size is not known yet"
+			return "the application's normal size is not known yet"
 		},
 	}
 )
+
+// growth says who has grown by how much since the application's normal size was taken; empty where that is not known.
+func (v *view) growth() string {
+	grown, known := v.grown()
+	if !known {
+		return ""
+	}
+	text := "the application has grown by " + mib(grown)
+	if rest, known := v.restGrown(); known {
+		text += ", everything else by " + mib(rest)
+	}
+	return text
+}
 
 func (v *view) restartsAlways() bool {
 	return v.c.App.Spec.Checks.Memory.Restart == v1alpha1.MemoryRestartAlways
@@ -46,7 +59,7 @@ var ruleMemoryLowBriefly = Rule{
 }
 
 var ruleMemoryAppGrew = Rule{
-	Name: "memory-app-grew", Sees: "available memory is low, and the application's own processes have grown by what is missing",
+	Name: "memory-app-grew", Sees: "available memory is low, the application's own processes have grown by what is missing, and everything else by no more",
 	Blame: v1alpha1.BlameMemory, Reason: "AppGrew", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
 	Next: []string{"see who uses it: ps -eo pid,user,rss,comm --sort=-rss | head", "a leak? see the application's log: {log}"},
 	When: []condition{fails(v1alpha1.CheckMemory), answers, not(memoryTried), appGrew, managerAsked},
@@ -54,8 +67,7 @@ var ruleMemoryAppGrew = Rule{
 		if v.restartsAlways() {
 			return v.message(v1alpha1.CheckMemory)
 		}
-		grown, _ := v.grown()
-		return fmt.Sprintf("%s; the application has grown by %s", v.message(v1alpha1.CheckMemory), mib(grown))
+		return v.message(v1alpha1.CheckMemory) + "; " + v.growth()
 	},
 }
 
@@ -67,8 +79,11 @@ var ruleMemoryHog = Rule{
 	When:    []condition{fails(v1alpha1.CheckMemory), answers},
 	says: func(v *view) string {
 		hog := ""
-		if grown, known := v.grown(); known && !v.asked && v.grewByWhatIsMissing(grown) {
-			hog = "; the application has grown by " + mib(grown) + ", but " + v.manager() + " could not be asked"
+		switch grown, known := v.grown(); {
+		case known && !v.asked && v.grewByWhatIsMissing(grown):
+			hog = "; " + v.growth() + ", but " + v.manager() + " could not be asked"
+		case known && grown > 0:
+			hog = "; " + v.growth()
 		}
 		if v.memory.HogPID != 0 {
 			hog += fmt.Sprintf("; the largest other process is %s (pid %d) with %s", v.memory.HogName, v.memory.HogPID, mib(v.memory.HogBytes))

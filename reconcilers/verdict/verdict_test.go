@@ -434,6 +434,9 @@ func TestVerdicts(t *testing.T) {
 		{"memory stalls, and another is larger than the application", func(w *world) {
 			w.memory.Available, w.memory.Stalled, w.memory.Tree, w.memory.HogBytes, w.status["memory"] = 130<<20, 60, 400<<20, 600<<20, no
 		}, lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
+		{"memory is low, the application grew by what is missing, and a backup took more", func(w *world) {
+			w.memory.Available, w.memory.Tree, w.memory.HogBytes, w.status["memory"] = 60<<20, 250<<20, 90<<20, no
+		}, lowFor(4 * time.Minute), "memory-hog", v1alpha1.BlameMemory, v1alpha1.RemedyHold, ""},
 		{"memory is low, another took it, and the operator wants a restart all the same", func(w *world) { w.memory.Available, w.status["memory"] = 50<<20, no },
 			func(c *pass.Case) {
 				lowFor(4 * time.Minute)(c)
@@ -576,7 +579,7 @@ func lowFor(d time.Duration) func(*pass.Case) {
 		since := instant(5*time.Second - d)
 		c.Record.Learned = &v1alpha1.Learned{
 			LowMemorySince: &since, Incarnation: "100:1",
-			Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 200 << 20, Settled: true},
+			Baseline: &v1alpha1.Baseline{Incarnation: "100:1", Bytes: 200 << 20, Rest: 624 << 20, Settled: true},
 		}
 	}
 }

@@ -188,6 +188,15 @@ func (v *view) grown() (int64, bool) {
 	return v.memory.Tree - l.Baseline.Bytes, true
 }
 
+// restGrown is by how much everything else on the machine has grown since the application's baseline was taken; nothing where
+// that was not kept.
+func (v *view) restGrown() (int64, bool) {
+	if _, known := v.grown(); !known || v.c.Record.Learned.Baseline.Rest == 0 {
+		return 0, false
+	}
+	return v.memory.Rest() - v.c.Record.Learned.Baseline.Rest, true
+}
+
 // lowFor is for how long available memory has been low.
 func (v *view) lowFor() time.Duration {
 	l := v.c.Record.Learned

@@ -96,18 +96,29 @@ func (v *view) answeredLives() int {
 	return len(seen)
 }
 
-// grewByWhatIsMissing says that the application's own growth explains why memory is low. Once it was low, what is missing
-// is what lacks for that to be over. Memory that stalls although enough is available is explained only by one that has
-// outgrown everybody else.
+// grewByWhatIsMissing says that the application's own growth explains why memory is low: without it there would be enough,
+// and everything else has grown by no more. Once it was low, what is missing is what lacks for that to be over. Memory that
+// stalls although enough is available is explained only by one that has also outgrown everybody else.
 func (v *view) grewByWhatIsMissing(grown int64) bool {
 	m := &v.memory
 	switch {
+	case !v.grewMost(grown):
+		return false
 	case m.Available < m.Wanted:
 		return grown >= m.Wanted-m.Available
 	case m.Stalled >= facts.StalledLow:
 		return grown >= m.Wanted && m.Tree > m.HogBytes
 	}
 	return grown >= m.Clears()-m.Available
+}
+
+// grewMost says that everything else together has grown by no more than the application. Where that is not known, the
+// application has to be larger than any other process.
+func (v *view) grewMost(grown int64) bool {
+	if rest, known := v.restGrown(); known {
+		return grown >= rest
+	}
+	return v.memory.Tree > v.memory.HogBytes
 }
 
 // deployMemory is for how long a deploy counts after it was last seen at work: one command of it may have ended, and the

@@ -70,17 +70,49 @@ func TestWhatIsMissingIsMeasuredAtItsEdge(t *testing.T) {
 		memory facts.Memory
 		least  int64
 	}{
-		{"below what is wanted", facts.Memory{Available: 40, Wanted: 100}, 60},
-		{"back at what is wanted, and not yet well above it", facts.Memory{Available: 100, Wanted: 100}, 50},
+		{"below what is wanted", facts.Memory{Available: 40, Wanted: 100, Tree: 300, HogBytes: 299}, 60},
+		{"back at what is wanted, and not yet well above it", facts.Memory{Available: 100, Wanted: 100, Tree: 300, HogBytes: 299}, 50},
 		{"stalled", facts.Memory{Available: 500, Wanted: 100, Stalled: facts.StalledLow, Tree: 300, HogBytes: 299}, 100},
 	} {
-		v := &view{memory: tc.memory}
+		v := &view{c: &pass.Case{}, memory: tc.memory}
 		if !v.grewByWhatIsMissing(tc.least) || v.grewByWhatIsMissing(tc.least-1) {
 			t.Errorf("%s: not from %d on", tc.name, tc.least)
 		}
 	}
-	if (&view{memory: facts.Memory{Available: 500, Wanted: 100, Stalled: facts.StalledLow, Tree: 300, HogBytes: 300}}).grewByWhatIsMissing(1000) {
-		t.Error("another is as large, and the application is blamed")
+}
+
+// TestWhoGrewMostIsBlamed: the application is, where everything else has grown by no more since its normal size was taken,
+// however large others have always been. Where that is not known, or work stands still though enough is available, it has to
+// be larger than any other.
+func TestWhoGrewMostIsBlamed(t *testing.T) {
+	const life = "100:1"
+	for _, tc := range []struct {
+		name    string
+		rest    int64 // when the baseline was taken; 0 where that is not known
+		hog     int64
+		stalled float64
+		want    bool
+	}{
+		{"everything else is as it was", 10_800, 299, 0, true},
+		{"everything else has grown by as much", 10_740, 299, 0, true},
+		{"everything else has grown by a byte more", 10_739, 299, 0, false},
+		{"everything else uses less", 12_000, 299, 0, true},
+		{"another was larger all the time", 10_800, 5000, 0, true},
+		{"what everything else used is not known, and it is the largest", 0, 299, 0, true},
+		{"what everything else used is not known, and another is as large", 0, 300, 0, false},
+		{"work stands still, and another is as large", 10_800, 300, facts.StalledLow, false},
+		{"work stands still, and everything else has grown by more", 10_739, 299, facts.StalledLow, false},
+		{"work stands still, and it has outgrown all", 10_800, 299, facts.StalledLow, true},
+	} {
+		m := facts.Memory{Total: 11_140, Available: 40, Wanted: 100, Tree: 300, HogBytes: tc.hog, Stalled: tc.stalled, Life: life}
+		if tc.stalled > 0 {
+			m.Total, m.Available, m.Wanted = 11_300, 200, 60
+		}
+		learned := &v1alpha1.Learned{Baseline: &v1alpha1.Baseline{Incarnation: life, Bytes: 240, Rest: tc.rest}}
+		v := &view{c: &pass.Case{Record: v1alpha1.AppStatus{Learned: learned}}, memory: m}
+		if grown, _ := v.grown(); v.grewByWhatIsMissing(grown) != tc.want {
+			t.Errorf("%s: blamed %v, want %v", tc.name, !tc.want, tc.want)
+		}
 	}
 }
 

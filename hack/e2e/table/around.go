@@ -17,12 +17,17 @@ var brief = map[string]any{"spec.checks.local.timeout": "2s", "spec.checks.publi
 
 var machine = []Row{
 	{
-		Name: "memory-leak", Failure: "memory is low, and the application has grown by what is missing",
+		Name: "memory-leak", Failure: "memory is low, the application has grown by what is missing, and nobody has grown by more",
 		Action: Plain, Blame: memory, Rules: []string{"memory-app-grew"}, App: Replaced, Lift: Itself, Case: "memory-leak",
 	},
 	{
 		Name: "memory-hog", Failure: "memory is low, and another program has it",
 		Action: Hold, Blame: memory, Rules: []string{"memory-hog"}, App: Kept, Case: "memory-hog",
+	},
+	{
+		Name: "memory-both-grew", Failure: "memory is low, the application has grown by what is missing, and another program by more",
+		Faults: []string{"memory-both"}, Grown: true,
+		Action: Hold, Blame: memory, Rules: []string{"memory-hog"}, App: Kept, Says: []string{"everything else by"}, Seconds: 30,
 	},
 	{
 		Name: "killed-for-memory", Failure: "the kernel's memory killer ends it, and PM2 brings it back",
