@@ -30,6 +30,7 @@ type command struct {
 	spec   *v1alpha1.PM2Runtime
 	daemon runtime.Daemon
 	dir    string
+	file   string // that it is given to start, if any
 	// revives says that it is to bring a daemon into being: like behaves what it has to be like, and scope is put in front
 	// of it, where that daemon would be born into our own service.
 	revives bool
@@ -89,7 +90,7 @@ func (c *command) exec(ctx context.Context, limit int, extra []string, args ...s
 	out, errOut := &bounded{limit: limit}, &bounded{limit: 64 << 10}
 	cmd.Stdout, cmd.Stderr = out, errOut
 	err = cmd.Run()
-	failed := &runtime.CommandError{Args: cmd.Args, Code: -1, Tail: tail(errOut.b.Bytes())}
+	failed := &runtime.CommandError{Args: cmd.Args, Code: -1, Tail: said(errOut.b.Bytes(), c.file)}
 	if cmd.ProcessState != nil {
 		failed.Code = cmd.ProcessState.ExitCode()
 	}
@@ -110,6 +111,7 @@ func (c *command) exec(ctx context.Context, limit int, extra []string, args ...s
 		failed.Err = err
 	}
 	clear(out.b.Bytes())
+	clear(errOut.b.Bytes())
 	return nil, failed
 }
 

@@ -218,7 +218,7 @@ fail) echo "  $(printf '\033[31m')[PM2][ERROR] $(printf '\033[39m')no, never" >&
 denied) echo "[PM2][ERROR] Permission denied, to give access to current user:" >&2; exit 1 ;;
 nonode) echo "/usr/bin/env: 'node': No such file or directory" >&2; exit 127 ;;
 much) yes | head -c 200000 ;;
-hang) sleep 600 & echo $! >&2; wait ;;
+hang) sleep 600 & echo "[PM2] $!" >&2; wait ;;
 esac
 `), 0o755); err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ esac
 			t.Fatal(err)
 		}
 		for _, p := range all {
-			if args, _ := procfs.Default().Cmdline(p.Identity); p.Alive() && len(args) == 2 && args[0] == "sleep" && p.Comm == "sleep" && failed.Tail == itoa(p.PID) {
+			if args, _ := procfs.Default().Cmdline(p.Identity); p.Alive() && len(args) == 2 && args[0] == "sleep" && p.Comm == "sleep" && failed.Tail == "[PM2] "+itoa(p.PID) {
 				return false
 			}
 		}

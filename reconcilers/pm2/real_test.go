@@ -64,6 +64,7 @@ func testReal(t *testing.T, w *world) {
 		"cluster mode":                                                cluster,
 		"autostart off":                                               manual,
 		"not listed":                                                  notListed,
+		"a file that cannot be read is not quoted":                    quotesNothing,
 		"created from a script, with nothing of our environment":      created,
 		"many looks at once":                                          manyLooks,
 		"the command gives the same list":                             sameByCommand,

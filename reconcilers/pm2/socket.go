@@ -165,7 +165,7 @@ func ask[T any](ctx context.Context, c *conn, method string, arg any) (T, error)
 	}
 	var first T
 	if r.Error != "" {
-		return first, fmt.Errorf("PM2's %s: %w: %s", method, runtime.ErrRefused, tail([]byte(r.Error)))
+		return first, fmt.Errorf("PM2's %s: %w: %s", method, runtime.ErrRefused, firstLine(string(r.Error)))
 	}
 	if len(r.Args) > 0 {
 		first = r.Args[0]

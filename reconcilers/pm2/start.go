@@ -203,7 +203,7 @@ func (m *Manager) create(ctx context.Context, h *home, app *v1alpha1.App, spec *
 		return runtime.StartResult{}, fmt.Errorf("%w: PM2 runs another %q, in another namespace, and would restart that; start it by hand",
 			runtime.ErrRefused, spec.Process)
 	}
-	cmd := &command{m: m, home: h, spec: spec, daemon: seen.Daemon, dir: app.Spec.Directory}
+	cmd := &command{m: m, home: h, spec: spec, daemon: seen.Daemon, dir: app.Spec.Directory, file: file}
 	if _, err := cmd.exec(ctx, 64<<10, nil, args...); err != nil {
 		if snap, lookErr := m.look(ctx, h, app); lookErr == nil && len(snap.Processes) > 0 {
 			// PM2 refuses to add what somebody else has added since the look.

@@ -45,13 +45,14 @@ type CommandError struct {
 	Args []string
 	// Code is its exit status; -1 if it was ended by a signal or never began.
 	Code int
-	// Tail is the end of what it printed, colours taken out.
+	// Tail is the end of what may be shown of what it printed: never what it may have quoted out of a file. Whoever makes the
+	// error sees to that.
 	Tail string
 	// Err is what kind of failure that was, such as [ErrTimeout]; nil if only the exit status tells.
 	Err error
 }
 
-// Error names the command, how it ended, and the end of what it printed.
+// Error names the command, how it ended, and what may be shown of what it printed.
 func (e *CommandError) Error() string {
 	text := strings.Join(e.Args, " ")
 	switch {
