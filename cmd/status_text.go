@@ -150,21 +150,24 @@ var checkOrder = []string{v1alpha1.CheckProcess, v1alpha1.CheckPort, v1alpha1.Ch
 	v1alpha1.CheckMemory, v1alpha1.CheckDisk, v1alpha1.CheckDatabase, v1alpha1.CheckWorkers, v1alpha1.CheckDeploy, v1alpha1.CheckBuild,
 	v1alpha1.CheckEnvironment, v1alpha1.CheckHost}
 
-// checksText is the table of the checks of a pass.
-func checksText(o *v1alpha1.Observation, now v1alpha1.Instant, s style) string {
-	if o == nil {
-		return "  no pass has been finished yet\n"
-	}
-	results := slices.Clone(o.Results)
+// inOrder gives results in the order in which checks are told of.
+func inOrder(results []v1alpha1.CheckResult) []v1alpha1.CheckResult {
 	place := func(r v1alpha1.CheckResult) int {
 		if n := slices.Index(checkOrder, r.Check); n >= 0 {
 			return n
 		}
 		return len(checkOrder)
 	}
-	slices.SortStableFunc(results, func(a, b v1alpha1.CheckResult) int { return cmp.Compare(place(a), place(b)) })
+	return slices.SortedStableFunc(slices.Values(results), func(a, b v1alpha1.CheckResult) int { return cmp.Compare(place(a), place(b)) })
+}
+
+// checksText is the table of the checks of a pass.
+func checksText(o *v1alpha1.Observation, now v1alpha1.Instant, s style) string {
+	if o == nil {
+		return "  no pass has been finished yet\n"
+	}
 	var rows [][]cell
-	for _, r := range results {
+	for _, r := range inOrder(o.Results) {
 		message := plain(r.Message)
 		if o.At.Since(r.At) > time.Second {
 			message += " (asked " + ago(now.Since(r.At)) + ")"

@@ -30,15 +30,19 @@ func (v *view) considered() (list []verdict.Considered, rule string) {
 	return verdict.Consider(c), verdict.Diagnose(c).Rule
 }
 
-// mostNear is how many rules are told of that came near.
-const mostNear = 8
+// mostNear is how many rules are told of that came near, and mostTold how many in all.
+const (
+	mostNear = 3
+	mostTold = 5
+)
 
 // near picks the rules that are told of: those that came nearest (what they are about was seen, and something else ruled them
-// out), and the first one for everybody else who could have been blamed.
+// out), and the first one for each of some others who could have been blamed.
 func near(list []verdict.Considered) []verdict.Considered {
 	chosen := make([]bool, len(list))
 	blamed := map[v1alpha1.Blame]bool{v1alpha1.BlameNone: true}
-	for range mostNear {
+	more := mostTold
+	for ; more > mostTold-mostNear; more-- {
 		best := -1
 		for n := range list {
 			if !chosen[n] && list[n].Held > 0 && (best < 0 || list[n].Held >= list[best].Held) { // the later, the nearer
@@ -52,8 +56,11 @@ func near(list []verdict.Considered) []verdict.Considered {
 	}
 	var out []verdict.Considered
 	for n, c := range list {
-		if chosen[n] || !blamed[c.Blame] {
-			blamed[c.Blame] = true
+		if !chosen[n] && !blamed[c.Blame] && more > 0 {
+			chosen[n], blamed[c.Blame] = true, true
+			more--
+		}
+		if chosen[n] {
 			out = append(out, c)
 		}
 	}

@@ -52,8 +52,38 @@ func TestWhyText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := whyText(&test.view, test.events, noon, style{}, false)
+			isOneScreen(t, text)
 			golden(t, "why/"+name, fartherOff.ReplaceAllString(text, "and more rules")) // with any new rule there is one more
 		})
+	}
+}
+
+// isOneScreen: 45 lines of 100 columns, which a laptop's terminal shows.
+func isOneScreen(t *testing.T, text string) {
+	t.Helper()
+	if lines := strings.Count(text, "\n"); lines > 45 {
+		t.Errorf("%d lines are no screen:\n%s", lines, text)
+	}
+	for line := range strings.Lines(text) {
+		if columns(line) > whyWidth {
+			t.Errorf("%d columns: %s", columns(line), line)
+		}
+	}
+}
+
+// TestFold: lines are broken at blanks, as late as may be; what paints takes no room, and a long word stays whole.
+func TestFold(t *testing.T) {
+	for text, want := range map[string]string{
+		"  one two three\n":                         "  one two\n    three\n",
+		"one two\n":                                 "one two\n",
+		"  a-very-long-word and\n":                  "  a-very-long-word\n    and\n",
+		"  a-very-long-word\n":                      "  a-very-long-word\n",
+		"\x1b[31mone\x1b[0m two three\n":            "\x1b[31mone\x1b[0m two\n  three\n",
+		"  one two three four five six seven eight": "  one two\n    three\n    four\n    five\n    six\n    seven\n    eight",
+	} {
+		if got := fold(text, 10); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 
@@ -124,10 +154,8 @@ func TestWhyTellsWhatCameNear(t *testing.T) {
 	if strings.Contains(b.out.String(), "runtime-lost") {
 		t.Errorf("a rule is told of that did not come near, and is not the first of its kind:\n%s", b.out.String())
 	}
-	if lines := strings.Count(b.out.String(), "\n"); lines > 60 {
-		t.Errorf("%d lines are no screen", lines)
-	}
-	b.wants(b.run(nil, "why", "--all"), exitNotWell, "runtime-lost", "the process manager itself runs", "stranger-on-port")
+	isOneScreen(t, b.out.String())
+	b.wants(b.run(nil, "why", "--all"), exitNotWell, "812 MiB available", "runtime-lost", "the process manager itself runs", "stranger-on-port")
 	var e explanation
 	b.wants(b.run(nil, "why", "-o", "json"), exitNotWell)
 	if err := json.Unmarshal(b.out.Bytes(), &e); err != nil {

@@ -7,40 +7,49 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 )
 
-// timelineLength is how many lines of an incident's timeline are shown.
-const timelineLength = 12
+// timelineLength is how many lines of an incident's timeline are shown, and whyWidth how many columns are used.
+const (
+	timelineLength = 4
+	whyWidth       = 100
+)
 
 // monitorLog is where the supervisor of a state folder writes its log, unless it was told otherwise.
 func monitorLog(dir string) string { return filepath.Join(dir, "monitor.log") }
 
 // whyText is what `why` prints: one screen, in plain words. events are those of the last incident, oldest first; with all,
-// every rule that was considered is told of.
+// every check, every rule that was considered, every step and every event is told of.
 func whyText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style, all bool) string {
 	var b strings.Builder
 	b.WriteString(absent(v, now, s))
 	b.WriteString(whyHead(v, now, s))
 	section := func(title, text string) {
-		if text != "" {
-			b.WriteString("\n" + s.bold(title) + "\n" + text)
+		if text == "" {
+			return
 		}
+		if !all {
+			text = fold(text, whyWidth)
+		}
+		b.WriteString("\n" + s.bold(title) + "\n" + text)
 	}
 	if v.well(now) && v.Status.Verdict == nil {
-		section("The last incident", lastIncident(v, events, now))
+		section("The last incident", lastIncident(v, events, now, all))
 		section("Worth knowing", worries(v, now, s))
 		return b.String()
 	}
 	section("What is wrong", wrongText(v, s))
-	section("What was seen", evidenceText(v, now, s))
+	section("What was seen", evidenceText(v, now, s, all))
 	section("What else was considered, and what ruled it out", consideredText(v, s, all))
-	section("What was done", doneText(v, events, now, s))
+	section("What was done", doneText(v, events, now, s, all))
 	section("What stands against the next action", againstText(v, now))
 	section("What to do next", nextText(v))
 	if v.Status.Phase == v1alpha1.PhaseFailed {
-		section("Where to look", whereText(v))
+		section("Where to look", whereText(v, all))
 	}
 	section("Worth knowing", worries(v, now, s))
 	return b.String()
@@ -109,10 +118,25 @@ func wrongText(v *view, s style) string {
 	return text
 }
 
-// evidenceText is what the last pass saw, or where there is none what the verdict was made from.
-func evidenceText(v *view, now v1alpha1.Instant, s style) string {
-	if v.Pass != nil {
+// evidenceText is what the last pass saw, or where there is none what the verdict was made from. The checks that hold are
+// only named, unless all is asked for.
+func evidenceText(v *view, now v1alpha1.Instant, s style, all bool) string {
+	switch {
+	case v.Pass != nil && all:
 		return checksText(v.Pass, now, s) + passLine(v, now, s)
+	case v.Pass != nil:
+		rest, hold := v.Pass.DeepCopy(), []string(nil)
+		for _, r := range inOrder(v.Pass.Results) {
+			if r.Status == metav1.ConditionTrue {
+				hold = append(hold, r.Check)
+			}
+		}
+		rest.Results = slices.DeleteFunc(rest.Results, func(r v1alpha1.CheckResult) bool { return r.Status == metav1.ConditionTrue })
+		text := checksText(rest, now, s)
+		if len(hold) > 0 {
+			text += "  " + s.mark(metav1.ConditionTrue) + "  " + strings.Join(hold, ", ") + "\n"
+		}
+		return text + passLine(v, now, s)
 	}
 	if v.Status.Verdict == nil {
 		return ""
@@ -124,8 +148,8 @@ func evidenceText(v *view, now v1alpha1.Instant, s style) string {
 	return b.String()
 }
 
-// doneText is what was done in this incident.
-func doneText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style) string {
+// doneText is what was done in this incident. Steps are told of while they are taken, and otherwise if all is asked for.
+func doneText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style, all bool) string {
 	st := &v.Status
 	var b strings.Builder
 	if i := st.Incident; i != nil {
@@ -134,12 +158,16 @@ func doneText(v *view, events []v1alpha1.Event, now v1alpha1.Instant, s style) s
 		b.WriteString(attemptsText(i, now, s))
 	}
 	if r := st.Recovery; r != nil && (st.Incident == nil || !r.StartedAt.Before(st.Incident.StartedAt)) {
-		b.WriteString(recoveryText(r, now, s))
+		head, steps := recoveryText(r, now, s)
+		b.WriteString(head)
+		if all || r.Open() {
+			b.WriteString(steps)
+		}
 	}
 	if w := st.Would; w != nil {
 		b.WriteString("  nothing: it is only observed; evenkeel would have " + plain(wouldText(w, now)) + "\n")
 	}
-	if text := timeline(events, now); text != "" {
+	if text := timeline(events, now, all); text != "" {
 		b.WriteString("  in the journal:\n" + text)
 	}
 	if b.Len() == 0 {
@@ -176,8 +204,8 @@ func attemptsText(i *v1alpha1.Incident, now v1alpha1.Instant, s style) string {
 	return table("  ", rows)
 }
 
-// recoveryText tells of one recovery and its steps.
-func recoveryText(r *v1alpha1.Recovery, now v1alpha1.Instant, s style) string {
+// recoveryText tells of one recovery, and of its steps.
+func recoveryText(r *v1alpha1.Recovery, now v1alpha1.Instant, s style) (head, steps string) {
 	who := "evenkeel"
 	if r.Trigger == v1alpha1.TriggerOperator {
 		who = "the operator"
@@ -194,7 +222,7 @@ func recoveryText(r *v1alpha1.Recovery, now v1alpha1.Instant, s style) string {
 			how += "not verified"
 		}
 	}
-	head := fmt.Sprintf("  the last recovery, %s, begun by %s at %s, %s\n", r.ID, who, clockTime(r.StartedAt.Wall.Time, now.Wall.Time), how)
+	head = fmt.Sprintf("  the last recovery, %s, begun by %s at %s, %s\n", r.ID, who, clockTime(r.StartedAt.Wall.Time, now.Wall.Time), how)
 	var rows [][]cell
 	row := func(at v1alpha1.Instant, plan, step, took, outcome, message string) {
 		paint := func(text string) string { return text }
@@ -210,7 +238,7 @@ func recoveryText(r *v1alpha1.Recovery, now v1alpha1.Instant, s style) string {
 	if r.Step != "" && r.StepAt != nil {
 		row(*r.StepAt, r.Plan, r.Step, human(now.Since(*r.StepAt)), "under way", "")
 	}
-	return head + table("    ", rows)
+	return head, table("    ", rows)
 }
 
 // told are the events that make a timeline.
@@ -222,9 +250,10 @@ var told = []string{
 	v1alpha1.ReasonStateRestored,
 }
 
-func timeline(events []v1alpha1.Event, now v1alpha1.Instant) string {
+// timeline are the last events; all of them, if that is asked for.
+func timeline(events []v1alpha1.Event, now v1alpha1.Instant, all bool) string {
 	events = slices.DeleteFunc(slices.Clone(events), func(e v1alpha1.Event) bool { return !slices.Contains(told, e.Reason) })
-	if over := len(events) - timelineLength; over > 0 {
+	if over := len(events) - timelineLength; over > 0 && !all {
 		events = events[over:]
 	}
 	var rows [][]cell
@@ -286,9 +315,20 @@ func nextText(v *view) string {
 	return "  - " + strings.Join(apply(lines, plain), "\n  - ") + "\n"
 }
 
-func whereText(v *view) string {
+func whereText(v *view, all bool) string {
+	list := places(v.Name, v.App, v.Dir, monitorLog(v.Dir))
+	if !all { // in two lines, without what is to be done next anyway
+		next := strings.Join(nextLines(v), "\n")
+		var commands []string
+		for _, place := range list[1:] {
+			if !strings.Contains(next, place[1]) {
+				commands = append(commands, place[1])
+			}
+		}
+		return "  " + list[0][1] + "\n  " + strings.Join(commands, "; ") + "\n"
+	}
 	var rows [][]cell
-	for _, place := range places(v.Name, v.App, v.Dir, monitorLog(v.Dir)) {
+	for _, place := range list {
 		rows = append(rows, []cell{{place[0], nil}, {place[1], nil}})
 	}
 	return table("  ", rows)
@@ -310,7 +350,7 @@ func places(name string, app *v1alpha1.App, dir, log string) [][2]string {
 }
 
 // lastIncident tells of the last incident of an App that is well.
-func lastIncident(v *view, events []v1alpha1.Event, now v1alpha1.Instant) string {
+func lastIncident(v *view, events []v1alpha1.Event, now v1alpha1.Instant, all bool) string {
 	if v.Status.LastIncident == 0 {
 		return "  there was none yet\n"
 	}
@@ -322,7 +362,7 @@ func lastIncident(v *view, events []v1alpha1.Event, now v1alpha1.Instant) string
 		first, last := events[0], events[len(events)-1]
 		text += fmt.Sprintf(" began %s and was closed %s", ago(now.Wall.Sub(first.Time.Time)), ago(now.Wall.Sub(last.Time.Time)))
 	}
-	return text + "\n" + timeline(events, now)
+	return text + "\n" + timeline(events, now, all)
 }
 
 func apply(list []string, f func(string) string) []string {

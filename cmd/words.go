@@ -148,6 +148,55 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// fold breaks lines that are longer than width columns at their blanks; what follows is indented by two more. A word that is
+// longer stays whole, so that it can be copied.
+func fold(text string, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))] + "  "
+		for columns(line) > width {
+			at := cut(line, width, len(indent))
+			if at < 0 {
+				break
+			}
+			b.WriteString(strings.TrimRight(line[:at], " ") + "\n")
+			line = indent + strings.TrimLeft(line[at:], " ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// cut gives the last blank within width columns, or the first one after them; -1 where there is none after the indent.
+func cut(line string, width, indent int) int {
+	at, column, painting := -1, 0, false
+	for n, r := range line {
+		switch {
+		case painting || r == '\x1b':
+			painting = r != 'm'
+			continue
+		case r == ' ' && n >= indent && (column <= width || at < 0):
+			at = n
+		}
+		column++
+	}
+	return at
+}
+
+// columns is how wide a line is on the terminal, without its end and what paints it.
+func columns(line string) int {
+	n, painting := 0, false
+	for _, r := range strings.TrimRight(line, "\n") {
+		switch {
+		case painting || r == '\x1b':
+			painting = r != 'm'
+		default:
+			n++
+		}
+	}
+	return n
+}
+
 // cell is one field of a table: its text, and how to paint it.
 type cell struct {
 	text  string

@@ -46,7 +46,7 @@ var (
 		holds: (*view).answers,
 	}
 	leadFails = condition{
-		yes: "the leading check is False", no: "the leading check is not False",
+		yes: "the leading check fails", no: "the leading check does not fail",
 		holds: func(v *view) bool { return v.lead.Status == metav1.ConditionFalse }, seen: func(v *view) string { return v.lead.Message },
 	}
 	leadUnknown = condition{
@@ -79,7 +79,7 @@ var (
 // fails is a check that is False.
 func fails(check string) condition {
 	return condition{
-		yes: "the check " + check + " is False", no: "the check " + check + " is not False",
+		yes: "the check " + check + " fails", no: "the check " + check + " does not fail",
 		holds: func(v *view) bool { return v.is(check, metav1.ConditionFalse) },
 		seen:  func(v *view) string { return v.message(check) },
 	}

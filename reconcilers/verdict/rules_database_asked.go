@@ -86,7 +86,7 @@ func (v *view) databaseFailedLately() bool {
 // databaseSays is one of those ends of asking it.
 func databaseSays(words string, classes ...facts.DatabaseClass) condition {
 	return condition{
-		yes: "the database " + words, no: "the database was not asked, or it is not so that it " + words,
+		yes: "the database " + words, no: "the database was not asked, or does not say that it " + words,
 		holds: func(v *view) bool { return slices.Contains(classes, v.database.Class) },
 		seen:  func(v *view) string { return string(v.database.Class) },
 	}
