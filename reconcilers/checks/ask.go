@@ -59,7 +59,7 @@ func ask(ctx context.Context, client *http.Client, q question) facts.HTTP {
 	defer func() { f.Took = time.Since(began) }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, q.url, nil)
 	if err != nil {
-		f.Class, f.Error = facts.NotAsked, err.Error()
+		f.Class, f.Error = facts.NotAsked, "there is a mistake in its address" // the error quotes it
 		return f
 	}
 	req.Header.Set("User-Agent", userAgent)
@@ -75,7 +75,8 @@ func ask(ctx context.Context, client *http.Client, q question) facts.HTTP {
 	}
 	resp, err := one.Do(req)
 	if err != nil {
-		f.Class, f.Error = classify(err), short(err)
+		f.Class = classify(err)
+		f.Error = short(f.Class, err)
 		f.Certificate = refused(err)
 		if resp != nil { // one redirect too many
 			f.Status, f.Server, f.CDN = resp.StatusCode, bound(resp.Header.Get("Server"), 64), cdnOf(resp.Header)
@@ -104,7 +105,8 @@ func ask(ctx context.Context, client *http.Client, q question) facts.HTTP {
 		}
 	}
 	if err := readBody(resp, &q, &f); err != nil {
-		f.Class, f.Error = classify(err), "the answer broke off: "+short(err)
+		f.Class = classify(err)
+		f.Error = "the answer broke off: " + short(f.Class, err)
 	}
 	f.Took = time.Since(began)
 	return f
@@ -251,16 +253,30 @@ const tlsAlert = `malformed HTTP response "\x15\x03`
 // closedUnasked is how net/http, which has no value for it either, speaks of one that hung up before the question was sent.
 const closedUnasked = "server closed idle connection"
 
-// short takes the method and the address off an error of the HTTP client: they are known already.
-func short(err error) string {
+// short says an error of the HTTP client, whose kind is known, in a few words: without the method and the address, which are
+// known already, and without what was answered, which net/http quotes.
+func short(class facts.Class, err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	var number syscall.Errno
+	text := err.Error()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
+	case class == facts.Protocol:
+		return "plain HTTP is spoken where TLS should be, or TLS where plain HTTP should be"
+	case class != facts.Garbage:
+		return bound(text, 300)
+	case errors.As(err, &number):
+		return number.Error()
+	case strings.Contains(text, "headers exceeded"):
+		return "the answer's headers are too many or too long"
+	case strings.Contains(text, "Location header"), strings.Contains(text, "unsupported protocol scheme"):
+		return "a redirect leads to what is no address of a site"
 	}
-	return bound(err.Error(), 300)
+	return "the answer is no proper HTTP"
 }
 
 func bound(s string, most int) string {

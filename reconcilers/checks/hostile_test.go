@@ -179,6 +179,36 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// TestNothingOfAnAnswerIsQuoted: net/http's own errors do.
+func TestNothingOfAnAnswerIsQuoted(t *testing.T) {
+	const secret = "s3cr3t"
+	for name, answer := range map[string]string{
+		"a header without a colon":  "HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n",
+		"a status line":             "HTTP/1.1 " + secret + "\r\n\r\n",
+		"no HTTP":                   secret + "\r\n\r\n",
+		"a version":                 "HTTP/9." + secret + " 200 OK\r\n\r\n",
+		"a length":                  "HTTP/1.1 200 OK\r\nContent-Length: " + secret + "\r\n\r\n",
+		"two lengths":               "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 8" + secret + "\r\n\r\n",
+		"a transfer encoding":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: " + secret + "\r\n\r\n",
+		"a chunk":                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + secret + "\r\n",
+		"a trailer":                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\n" + secret + "\r\n\r\n",
+		"a redirect":                "HTTP/1.1 302 Found\r\nLocation: http://[::1/?token=" + secret + "\r\nContent-Length: 0\r\n\r\n",
+		"a redirect to a scheme":    "HTTP/1.1 302 Found\r\nLocation: " + secret + ":x?token=" + secret + "\r\nContent-Length: 0\r\n\r\n",
+		"an alert of TLS, and more": "\x15\x03\x01\x00\x02" + secret + "\r\n\r\n",
+	} {
+		for _, follow := range []bool{true, false} {
+			addr := raw(t, func(c net.Conn) { _, _ = c.Write([]byte(answer)) })
+			f := ask(t.Context(), prober(t).public.Client, question{url: "http://" + addr + "/", limit: 5 * time.Second, follow: follow})
+			if f.Class != facts.Answered && f.Error == "" || strings.Contains(f.Error+strings.Join(f.Hops, ""), secret) {
+				t.Errorf("%s: %s: %q", name, f.Class, f.Error)
+			}
+		}
+	}
+	if f := ask(t.Context(), prober(t).public.Client, question{url: "http://%zz" + secret, limit: time.Second}); f.Class != facts.NotAsked || strings.Contains(f.Error, secret) {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestTheWrongProtocolIsNamed(t *testing.T) {
 	plain := serve(t, "127.0.0.1:0", answer(200))
 	secure := httptest.NewUnstartedServer(answer(200))
