@@ -89,7 +89,7 @@ func objects(views []view, now v1alpha1.Instant) v1alpha1.AppList {
 		v := &views[n]
 		app := v1alpha1.App{}
 		if v.App != nil {
-			app = *v.App.DeepCopy()
+			app = *v.App.WithoutSecrets()
 		}
 		app.APIVersion, app.Kind, app.Name = v1alpha1.GroupVersion, v1alpha1.KindApp, v.Name
 		app.UID, app.ResourceVersion = v.Meta.UID, v.Meta.ResourceVersion

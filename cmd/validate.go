@@ -29,7 +29,8 @@ func newValidateCommand(g *globals) *cobra.Command {
 		Short: "Say whether desired-state files are right, and what they mean",
 		Long: `Validate reads desired-state files as strictly as a supervisor does, and prints every mistake with its file, line, column
 and field, and what would be right; the exit code is 2 then. If all is right it prints the settings that would be in
-force, with notes on what is probably not meant so. With -o yaml it prints each App with all its defaults.`,
+force, with notes on what is probably not meant so. With -o yaml it prints each App with all its defaults,
+and (hidden) in the place of what may be a secret.`,
 		Example: examples("evenkeel validate -f site.yaml", "evenkeel validate /etc/evenkeel/*.yaml", "evenkeel validate -f site.yaml -o yaml"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			files := append(append([]string(nil), g.Files...), args...)
@@ -59,7 +60,7 @@ func (g *globals) validate(files []string) error {
 	if g.Output != "" {
 		list := v1alpha1.AppList{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion, Kind: v1alpha1.KindAppList}}
 		for _, e := range set.Apps {
-			list.Items = append(list.Items, *checks.WithFound(e.App))
+			list.Items = append(list.Items, *checks.WithFound(e.App).WithoutSecrets())
 			for _, note := range notes(e.App, now, os.Stat) {
 				fmt.Fprintf(g.Stderr, "evenkeel: %s: note: %s\n", e.App.Name, note)
 			}
@@ -173,7 +174,7 @@ func settingsText(app *v1alpha1.App, file string, notes []string, s style) strin
 		case a.Shoutrrr != "":
 			add("alert", "shoutrrr %s", alert.MaskShoutrrr(a.Shoutrrr))
 		default:
-			add("alert", "exec %s", strings.Join(a.Exec, " "))
+			add("alert", "exec %s", a.Exec[0]+hiddenArguments(a.Exec)) // they may be secrets
 		}
 	}
 	if h := spec.Heartbeat; h != nil {
@@ -203,7 +204,7 @@ func checkSettings(app *v1alpha1.App, name string) string {
 	case v1alpha1.CheckLocal:
 		text = c.Local.Path + " " + text + expecting(c.Local.ExpectStatus, ", below 500")
 	case v1alpha1.CheckPublic:
-		text = c.Public.URL + " " + text + expecting(c.Public.ExpectStatus, "")
+		text = c.Public.ShownURL() + " " + text + expecting(c.Public.ExpectStatus, "")
 	case v1alpha1.CheckMemory:
 		text = fmt.Sprintf("at least %s available; acts when low for %s (restart: %s)", c.Memory.MinAvailable, brief(c.Memory.For), c.Memory.Restart)
 	case v1alpha1.CheckDisk:
@@ -232,6 +233,14 @@ func expecting(status []int32, otherwise string) string {
 		return otherwise
 	}
 	return ", expecting " + strings.Trim(strings.ReplaceAll(fmt.Sprint(status), " ", ", "), "[]")
+}
+
+// hiddenArguments says that there are some.
+func hiddenArguments(command []string) string {
+	if len(command) < 2 {
+		return ""
+	}
+	return " " + v1alpha1.Hidden
 }
 
 // masked leaves the host of an address: the rest of a webhook's is often a secret.

@@ -79,7 +79,15 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	if build, _ := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); build.Kind != "" && build.Present {
 		l.BuildSeen = true
 	}
-	if url := c.App.Spec.Checks.Public.URL; latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
+	for _, kept := range []*string{&l.PublicGreenURL, &l.ProxyHereURL} {
+		switch { // older versions wrote the URL itself
+		case *kept == c.App.Spec.Checks.Public.URL:
+			*kept = facts.URLMark(*kept)
+		case !facts.IsURLMark(*kept):
+			*kept = ""
+		}
+	}
+	if url := facts.URLMark(c.App.Spec.Checks.Public.URL); latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
 		l.PublicGreenURL = url
 		public, _ := facts.Of[facts.Public](latest, v1alpha1.CheckPublic)
 		switch {

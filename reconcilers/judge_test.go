@@ -141,7 +141,8 @@ func TestMarksAreKeptForOneNameInOneHome(t *testing.T) {
 }
 
 func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
-	const url, other = "https://www.example.test/", "https://old.example.test/"
+	const plain = "https://me:s3cr3t@www.example.test/?key=s3cr3t"
+	url, other := facts.URLMark(plain), facts.URLMark("https://old.example.test/")
 	for _, tc := range []struct {
 		name    string
 		learned *v1alpha1.Learned
@@ -157,10 +158,12 @@ func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
 		{"it has moved to another machine", &v1alpha1.Learned{ProxyHereURL: url}, metav1.ConditionTrue, facts.HereNo, url, ""},
 		{"it fails", nil, metav1.ConditionFalse, facts.HereYes, "", ""},
 		{"the site is down", &v1alpha1.Learned{PublicGreenURL: url, ProxyHereURL: url}, metav1.ConditionFalse, facts.HereNo, url, url},
+		{"an older version wrote the URL itself", &v1alpha1.Learned{PublicGreenURL: plain, ProxyHereURL: plain}, metav1.ConditionFalse, "", url, url},
+		{"and it was another one", &v1alpha1.Learned{PublicGreenURL: "https://old.example.test/", ProxyHereURL: "https://old.example.test/"}, metav1.ConditionFalse, "", "", ""},
 		{"another URL was meant", &v1alpha1.Learned{PublicGreenURL: other, ProxyHereURL: other}, metav1.ConditionTrue, facts.HereNo, url, other},
 	} {
 		c := seen(instant(0), tc.learned, v1alpha1.CheckResult{Check: v1alpha1.CheckPublic, Status: tc.status, Facts: facts.Raw(facts.Public{Here: tc.found})})
-		c.App.Spec.Checks.Public.URL = url
+		c.App.Spec.Checks.Public.URL = plain
 		if got := (Judge{}).Learn(c); got.PublicGreenURL != tc.green || got.ProxyHereURL != tc.here {
 			t.Errorf("%s: green %q, proxy %q, want %q and %q", tc.name, got.PublicGreenURL, got.ProxyHereURL, tc.green, tc.here)
 		}

@@ -270,7 +270,7 @@ type PublicCheck struct {
 	CheckSettings `json:",inline"`
 	// URL is the site's public address. Without it there is no public check.
 	// +kubebuilder:validation:Pattern=`^$|^https?://[^/]`
-	URL string `json:"url,omitempty"`
+	URL string `json:"url,omitempty" evenkeel:"address"`
 	// ExpectStatus is what the last answer must be. Default [200].
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
