@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -51,7 +52,9 @@ func (w *world) inbox(d *desired) *inbox {
 	})}
 	go func() { _ = server.Serve(l) }()
 	w.Cleanup(func() { _ = server.Close() })
-	in.url = fmt.Sprintf("http://127.0.0.1:%d/alert", l.Addr().(*net.TCPAddr).Port)
+	token := rand.Text()
+	w.plant("the token in the webhook's address", token)
+	in.url = fmt.Sprintf("http://127.0.0.1:%d/%s", l.Addr().(*net.TCPAddr).Port, token)
 	d.Alert(map[string]any{"webhook": in.url})
 	return in
 }

@@ -3,7 +3,10 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 func init() {
 	register(testCase{Name: "incident-evidence", Seconds: 30, Run: testIncidentEvidence})
+	register(testCase{Name: "secrets-of-files", Seconds: 60, Run: testSecretsOfFiles})
 	register(testCase{Name: "shadow-mode", Seconds: 40, Run: testShadowMode})
 }
 
@@ -117,4 +121,44 @@ func testShadowMode(w *world) {
 	begun := s.waitEvent(10*time.Second, saved, "it acts", func(e v1alpha1.Event) bool { return e.Reason == v1alpha1.ReasonRecoveryStarted })
 	s.waitHealthy(time.Minute)
 	w.measure.add("acted %.1f s after it was let", begun.Time.Sub(saved).Seconds())
+}
+
+// testSecretsOfFiles: PM2 has lost the site, and the ecosystem file that is to bring it back cannot be read; PM2 prints it then,
+// with the site's secrets in it. The public address holds a password and a token. That none of it is anywhere is searched for
+// after every test.
+func testSecretsOfFiles(w *world) {
+	const file = "ecosystem.yml"
+	site, err := url.Parse(w.env["PUBLIC_URL"])
+	if err != nil {
+		w.Fatal(err)
+	}
+	password, token := rand.Text(), rand.Text()
+	w.plant("the password in the public address", password)
+	w.plant("the token in the public address", token)
+	site.User, site.RawQuery = url.UserPassword("evenkeel", password), "token="+token
+	d := w.reference().Set("spec.runtime.pm2.start", file).Set("spec.checks.public.url", site.String())
+	w.inbox(d)
+	text := "apps:\n  - name: bbyatch\n    script: server.js\n    env:\n"
+	for line := range strings.Lines(w.read(w.app(".env"))) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
+			text += "      " + name + ": \"" + strings.Trim(value, `"`) + "\"\n"
+		}
+	}
+	path := w.app(file)
+	w.write(path, text+"      BROKEN: \"no end\n", 0o644)
+	w.Cleanup(func() { _ = os.Remove(path) })
+	s := w.supervise(d)
+	since := w.unseen("pm2-delete")
+	failed := s.waitEvent(time.Minute, since, "the start fails", func(e v1alpha1.Event) bool {
+		return e.Reason == v1alpha1.ReasonStepFinished && strings.Contains(e.Message, file)
+	})
+	if !strings.Contains(failed.Message, "YAMLException at ") {
+		w.Errorf("it does not say what is wrong with the file: %s", failed.Message)
+	}
+	w.note("%s", failed.Message)
+	if err := os.Remove(path); err != nil {
+		w.Fatal(err)
+	}
+	w.pm2("start", w.app("ecosystem.config.js"))
+	s.waitHealthy(2 * time.Minute)
 }

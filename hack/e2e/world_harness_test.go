@@ -30,6 +30,7 @@ type world struct {
 	changed []string          // survivors that the test itself ends
 	runs    []*supervisor
 	inboxes []*inbox
+	planted map[string]string // secrets of the desired document, by what they are
 	measure *measurement
 }
 
