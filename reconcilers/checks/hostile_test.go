@@ -193,7 +193,7 @@ func TestNothingOfAnAnswerIsQuoted(t *testing.T) {
 		"a chunk":                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + secret + "\r\n",
 		"a trailer":                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\n" + secret + "\r\n\r\n",
 		"a redirect":                "HTTP/1.1 302 Found\r\nLocation: http://[::1/?token=" + secret + "\r\nContent-Length: 0\r\n\r\n",
-		"a redirect to a scheme":    "HTTP/1.1 302 Found\r\nLocation: " + secret + ":x?token=" + secret + "\r\nContent-Length: 0\r\n\r\n",
+		"a redirect to a scheme":    "HTTP/1.1 302 Found\r\nLocation: shop:x?token=" + secret + "\r\nContent-Length: 0\r\n\r\n",
 		"an alert of TLS, and more": "\x15\x03\x01\x00\x02" + secret + "\r\n\r\n",
 	} {
 		for _, follow := range []bool{true, false} {
