@@ -37,8 +37,6 @@ func (b *alertBook) lose() {
 	b.amnesic = true
 }
 
-func (c *checker) event(e v1alpha1.Event) {}
-
 func (c *checker) alert(a v1alpha1.Alert) {
 	now := c.s.w.instant()
 	c.saidAt = c.s.w.now

@@ -49,6 +49,7 @@ type checker struct {
 	attempts     attemptBook
 
 	alertBook
+	eventBook
 	liveness
 	sameInstant int
 	lastInstant time.Duration
@@ -89,6 +90,7 @@ func (c *checker) started(l *state.Loaded) {
 	} else if c.onDisk != nil && !sameRecord(&got, c.onDisk) && (c.writing == nil || !sameRecord(&got, c.writing)) {
 		c.s.fail("what was read at the start is not what was written: phase %s, written %s", got.Phase, c.onDisk.Phase)
 	}
+	c.owedAtStart(l, &got)
 	c.unwritten = false
 	c.onDisk, c.writing = got.DeepCopy(), nil
 	c.onDisk.Phase = got.ObservedPhase
@@ -448,10 +450,13 @@ func (c *checker) touched(step pass.Step, what, mark string) {
 }
 
 // writtenSoon notes what a write is about to bring to disk; written, that it is there.
-func (c *checker) writtenSoon(r *v1alpha1.AppStatus) { c.writing = r.DeepCopy() }
+func (c *checker) writtenSoon(r *v1alpha1.AppStatus, commands []controller.Command) {
+	c.writing, c.owedSoon = r.DeepCopy(), eventsOf(commands)
+}
 
 func (c *checker) written(r *v1alpha1.AppStatus) {
 	c.unwritten, c.tampered, c.savedOver = false, false, false
+	c.owes(c.owedSoon)
 	c.before, c.onDisk, c.writing = c.onDisk, r.DeepCopy(), nil
 	c.begun(r)
 	doc := c.s.w.disk.content(statePath)

@@ -73,7 +73,10 @@ func newKeeper(s *sim) *keeper {
 		s.journal("warning: %v", w)
 	}
 	s.journal("evenkeel starts: phase %s, lost %v, restored %v, order %q", k.status.Phase, loaded.Lost, loaded.Restored, loaded.Order.Phase)
+	telling := k.status.Telling
+	k.status.Telling = nil
 	s.check.started(&loaded)
+	s.tellAgain(telling)
 	k.describe()
 	k.turn(first)
 	return k
@@ -215,7 +218,7 @@ func (k *keeper) step(in controller.Input) (time.Duration, bool) {
 	k.s.steps++
 	status, commands, next := controller.Step(k.judge, c, in)
 	k.s.check.stepped(&before, &status, commands, in)
-	commands = append(commands, k.save(status, now, working(commands))...)
+	commands = k.save(status, now, commands)
 	k.settled(in, commands)
 	for _, command := range commands {
 		k.s.point("before a command")
@@ -266,17 +269,16 @@ func working(commands []controller.Command) bool {
 }
 
 // save is Loop.save: an order that is met while writing goes into what is written.
-func (k *keeper) save(status v1alpha1.AppStatus, now v1alpha1.Instant, working bool) []controller.Command {
+func (k *keeper) save(status v1alpha1.AppStatus, now v1alpha1.Instant, commands []controller.Command) []controller.Command {
 	changed := k.dirty || !apiequality.Semantic.DeepEqual(k.status, status)
 	k.status, k.dirty = status, false
 	if !changed && (!k.failing || k.retryAt.Since(now) > 0) {
-		return nil
+		return commands
 	}
-	err := k.write(now)
-	var commands []controller.Command
+	err := k.write(now, commands)
 	for try := 0; errors.Is(err, state.ErrEdited) && try < 3; try++ {
 		if order := k.takeOrder(); order != nil {
-			in := controller.Input{Order: order, Busy: k.busy() || working}
+			in := controller.Input{Order: order, Busy: k.busy() || working(commands)}
 			before := k.status
 			var more []controller.Command
 			k.status, more, _ = controller.Step(k.judge, caseOf(k.app, k.status, k.recent, now), in)
@@ -287,19 +289,26 @@ func (k *keeper) save(status v1alpha1.AppStatus, now v1alpha1.Instant, working b
 			}
 		}
 		k.dirty = false
-		err = k.write(now)
+		err = k.write(now, commands)
 	}
 	k.noteWrite(err, now)
 	return commands
 }
 
-func (k *keeper) write(now v1alpha1.Instant) error {
+func (k *keeper) write(now v1alpha1.Instant, commands []controller.Command) error {
 	controller.SetCondition(&k.status, metav1.Condition{
 		Type: v1alpha1.ConditionStatePersisted, Status: metav1.ConditionTrue, Reason: "Written", ObservedGeneration: k.app.Generation,
 	}, now)
 	k.s.writes++
-	k.s.check.writtenSoon(&k.status)
-	return k.store.Write(k.status, k.app.Generation)
+	k.s.check.writtenSoon(&k.status, commands)
+	status := k.status
+	status.Telling = controller.Telling(nil, commands)
+	before := k.store.Meta().ResourceVersion
+	err := k.store.Write(status, k.app.Generation)
+	if err == nil && k.store.Meta().ResourceVersion == before { // there was nothing to write
+		k.s.check.owedSoon = nil
+	}
+	return err
 }
 
 func (k *keeper) noteWrite(err error, now v1alpha1.Instant) {

@@ -42,6 +42,7 @@ type sim struct {
 	onReset func()
 	off     bool   // the machine is off
 	broken  string // the first invariant that was broken
+	told    told
 
 	out                           io.Writer // the journal, if somebody wants to read it
 	sum                           hash.Hash
@@ -309,12 +310,14 @@ func stamp(t time.Duration) string {
 func (s *sim) event(e v1alpha1.Event) {
 	s.events++
 	s.journal("event %s %s [%s] %s", e.Reason, e.Phase, e.Blame, e.Message)
+	s.told.event(e)
 	s.check.event(e)
 }
 
 func (s *sim) alert(a v1alpha1.Alert) {
 	s.alerts++
 	s.journal("alert %s %s [%s] %s: %s", a.Kind, a.Phase, a.Blame, a.Reason, a.Message)
+	s.told.alert(a)
 	s.check.alert(a)
 }
 
