@@ -29,10 +29,17 @@ type Journal struct {
 	path string
 	// size is the size at which it is rotated.
 	size int64
-	// open opens the journal for appending, so that a test can let writing fail.
-	open func(path string) (journalFile, error)
+	// files is the file system, so that a test can let every operation fail.
+	files journalFiles
 
 	mu sync.Mutex
+}
+
+// journalFiles is what appending needs of a file system.
+type journalFiles interface {
+	// Open opens a journal for appending, and makes it if need be.
+	Open(path string) (journalFile, error)
+	Rename(from, to string) error
 }
 
 // journalFile is what appending needs of a file.
@@ -48,10 +55,14 @@ func NewJournal(dir, app string) (*Journal, error) {
 	if err := CheckName(app); err != nil {
 		return nil, err
 	}
-	return &Journal{path: filepath.Join(dir, app+".journal.jsonl"), size: journalSize, open: openJournal}, nil
+	return &Journal{path: filepath.Join(dir, app+".journal.jsonl"), size: journalSize, files: osJournal{}}, nil
 }
 
-// openJournal opens a journal for appending, and makes it if need be.
+type osJournal struct{}
+
+func (osJournal) Open(path string) (journalFile, error) { return openJournal(path) }
+func (osJournal) Rename(from, to string) error          { return os.Rename(from, to) }
+
 func openJournal(path string) (journalFile, error) {
 	return openRegular(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 }
@@ -80,7 +91,7 @@ func (j *Journal) Append(events ...v1alpha1.Event) error {
 
 // append opens the file for each time anew: events are rare, and so it does not matter who rotates or removes it.
 func (j *Journal) append(lines []byte) (err error) {
-	f, err := j.open(j.path)
+	f, err := j.files.Open(j.path)
 	if err != nil {
 		return err
 	}
@@ -98,7 +109,7 @@ func (j *Journal) append(lines []byte) (err error) {
 		if err := j.rotate(); err != nil {
 			return err
 		}
-		fresh, err := j.open(j.path)
+		fresh, err := j.files.Open(j.path)
 		if err != nil {
 			return err
 		}
@@ -121,7 +132,7 @@ func (j *Journal) append(lines []byte) (err error) {
 // rotate puts the journal aside: from .1 to .2, and the current one to .1.
 func (j *Journal) rotate() error {
 	for i := journalOld; i > 0; i-- {
-		err := os.Rename(j.generation(i-1), j.generation(i))
+		err := j.files.Rename(j.generation(i-1), j.generation(i))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -177,24 +177,30 @@ func (f fullDisk) Write(p []byte) (int, error) {
 	return n, syscall.ENOSPC
 }
 
+// opener opens journals in its own way.
+type opener func(path string) (journalFile, error)
+
+func (o opener) Open(path string) (journalFile, error) { return o(path) }
+func (opener) Rename(string, string) error             { return nil }
+
 func TestJournalOnAFullDisk(t *testing.T) {
 	j := newJournal(t, t.TempDir())
 	appendEvents(t, j, 0, 1)
-	j.open = func(path string) (journalFile, error) {
+	j.files = opener(func(path string) (journalFile, error) {
 		f, err := openJournal(path)
 		return fullDisk{f}, err
-	}
+	})
 	for n := range 3 {
 		if err := j.Append(event(n)); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("got %v", err)
 		}
 	}
-	j.open = openJournal
+	j.files = osJournal{}
 	appendEvents(t, j, 7, 9)
 	if got := read(t, j, Query{}); got != "0 7 8" {
 		t.Errorf("got %q", got)
 	}
-	j.open = func(string) (journalFile, error) { return nil, syscall.EROFS }
+	j.files = opener(func(string) (journalFile, error) { return nil, syscall.EROFS })
 	if err := j.Append(event(1)); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("got %v", err)
 	}

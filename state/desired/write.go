@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -27,7 +29,7 @@ func rewrite(file string, change func([]byte) ([]byte, error)) error {
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", file, err)
 	}
-	unlock, err := lockFolder(filepath.Dir(path))
+	unlock, err := lockFolder(path)
 	if err != nil {
 		return fmt.Errorf("editing %s: %w", file, err)
 	}
@@ -52,32 +54,32 @@ func rewrite(file string, change func([]byte) ([]byte, error)) error {
 }
 
 // Create writes a file that is not there yet; with replace it takes the place of one that is, as an edit does. Without, the
-// error matches os.ErrExist where there is one, and nothing is changed.
-func Create(file string, content []byte, replace bool) (err error) {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if replace && errors.Is(err, os.ErrExist) {
+// error matches os.ErrExist where there is one, and nothing is changed. The file is there as a whole, or not at all.
+func Create(file string, content []byte, replace bool) error {
+	if _, err := os.Lstat(file); replace && err == nil {
 		return rewrite(file, func([]byte) ([]byte, error) { return content, nil })
 	}
+	unlock, err := lockFolder(file)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file)
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("writing %s: %w", file, err)
+	defer unlock()
+	tmp, err := write(file, 0o644, content, keepAll)
+	if err != nil {
+		return err
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
+	if err := disk.Place(tmp, file); err != nil {
+		_ = disk.Remove(tmp)
+		return err
 	}
-	return syncFolder(filepath.Dir(file))
+	disk.SyncFolder(filepath.Dir(file))
+	return nil
 }
 
-// lockFolder keeps other edits out of a folder.
-func lockFolder(dir string) (unlock func(), err error) {
+// lockFolder keeps other edits out of the folder of a file, and clears away what an edit of that file has left that was killed.
+// Where the file system has no locks, nobody is kept out, and nothing is cleared away.
+func lockFolder(path string) (unlock func(), err error) {
+	dir := filepath.Dir(path)
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -85,6 +87,7 @@ func lockFolder(dir string) (unlock func(), err error) {
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
+			clearAway(path)
 			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
@@ -98,48 +101,82 @@ func lockFolder(dir string) (unlock func(), err error) {
 }
 
 // replaceFile puts content in the place of a file that still holds what was read.
-func replaceFile(path string, read, content []byte) (err error) {
+func replaceFile(path string, read, content []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("editing %s: %w", path, err)
 	}
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("editing %s: want a folder in which this user may write: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = tmp.Close()
-			_ = os.Remove(tmp.Name())
+	tmp, err := write(path, 0o600, content, func(f file) error {
+		if err := keepOwner(f, info); err != nil {
+			return fmt.Errorf("editing %s: its owner could not be kept; want it edited by its owner or by root: %w", path, err)
 		}
-	}()
-	if _, err := tmp.Write(content); err != nil {
-		return fmt.Errorf("writing %s: %w", tmp.Name(), err)
-	}
-	if err := keepOwner(tmp, info); err != nil {
-		return fmt.Errorf("editing %s: its owner could not be kept; want it edited by its owner or by root: %w", path, err)
-	}
-	if err := tmp.Chmod(info.Mode() & (os.ModePerm | os.ModeSetuid | os.ModeSetgid | os.ModeSticky)); err != nil {
-		return fmt.Errorf("editing %s: %w", path, err)
-	}
-	if err := tmp.Sync(); err != nil {
-		return fmt.Errorf("writing %s: %w", tmp.Name(), err)
-	}
-	if err := tmp.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", tmp.Name(), err)
+		if err := f.Chmod(info.Mode() & (os.ModePerm | os.ModeSetuid | os.ModeSetgid | os.ModeSticky)); err != nil {
+			return fmt.Errorf("editing %s: %w", path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	beforeRename()
 	if now, err := readRegular(path); err != nil || !bytes.Equal(now, read) {
+		_ = disk.Remove(tmp)
 		return ErrChanged
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
+	if err := disk.Rename(tmp, path); err != nil {
+		_ = disk.Remove(tmp)
 		return fmt.Errorf("editing %s: %w", path, err)
 	}
-	return syncFolder(dir)
+	disk.SyncFolder(filepath.Dir(path))
+	return nil
 }
 
-func keepOwner(f *os.File, as os.FileInfo) error {
+func keepAll(file) error { return nil }
+
+// write writes what is to be a file under another name beside it, durably, and gives that name.
+func write(path string, mode os.FileMode, content []byte, finish func(f file) error) (name string, err error) {
+	name = temporary(path)
+	f, err := disk.Create(name, mode)
+	if err != nil {
+		return "", fmt.Errorf("writing %s: want a folder in which this user may write: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = disk.Remove(name)
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		_ = f.Close()
+		return "", fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := finish(f); err != nil {
+		_ = f.Close()
+		return "", err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return "", fmt.Errorf("writing %s: %w", name, err)
+	}
+	return name, nil
+}
+
+// temporary is a name for what is to be a file, such as no desired file has. Each edit takes another one.
+func temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d.tmp", filepath.Base(path), rand.Uint64()))
+}
+
+// clearAway removes what an edit of this file has left that was killed. The folder is locked: nobody is at work on it.
+func clearAway(path string) {
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*.tmp"))
+	prefix := "." + filepath.Base(path) + "."
+	for _, name := range left {
+		digits, ok := strings.CutPrefix(strings.TrimSuffix(filepath.Base(name), ".tmp"), prefix)
+		if ok && digits != "" && strings.Trim(digits, "0123456789") == "" {
+			_ = disk.Remove(name)
+		}
+	}
+}
+
+func keepOwner(f file, as os.FileInfo) error {
 	want, ok := as.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
@@ -152,15 +189,4 @@ func keepOwner(f *os.File, as os.FileInfo) error {
 		return nil
 	}
 	return f.Chown(int(want.Uid), int(want.Gid))
-}
-
-// syncFolder makes a rename last. A file system that cannot do that is no error: the file is there.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	_ = f.Sync()
-	return nil
 }
