@@ -328,7 +328,7 @@ func (p *Prober) process(l *look, o *v1alpha1.Observation) v1alpha1.CheckResult 
 	cause := ""
 	settled := l.life != "" && l.age >= l.app.Spec.Recovery.StartupGrace.Duration
 	if local, asked := o.Result(v1alpha1.CheckLocal); local.Status != metav1.ConditionTrue && (asked || !settled) {
-		cause = causeOf(l.app)
+		cause = p.causeOf(l)
 	}
 	return processResult(l, p.signs(l, o), cause)
 }

@@ -67,7 +67,7 @@ var ruleFolderMissing = Rule{
 var ruleKnownFault = Rule{
 	Name: "known-fault", Sees: "the last start failed of a missing module, interpreter, build or variable, and nothing that a start reads has changed since",
 	Blame: v1alpha1.BlameConfig, Reason: "KnownFault", Remedy: v1alpha1.RemedyHold, Certain: true,
-	Limit: holdLimit, AtLimit: "one plain recovery; sooner, as soon as what a start reads has changed (package.json, lock files, node_modules, the build, .env files, the interpreter)", Act: true,
+	Limit: holdLimit, AtLimit: "one plain recovery; sooner, as soon as what a start reads has changed (package.json, lock files, node_modules, what is checked out, the build, the script that is run, .env files, the interpreter)", Act: true,
 	Next: []string{"see the log: {errors}"},
 	When: []condition{startFailedOfIt, causeUnchanged, managerAsked, comesToNothing, not(answers), not(stoppedByHand)},
 	says: func(v *view) string {
