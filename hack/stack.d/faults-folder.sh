@@ -7,10 +7,15 @@ cache-corrupt      the caches hold broken JSON and the site dies of it at every 
 picture            the site has a picture that it makes smaller when it is asked for (/_next/image?…), and is started anew with it
 image-cache-broken  what the cache holds of that picture is zeros, as after a loss of power, and the site is started with it (after picture)
 deploy [restart]   git pull, npm ci and next build in the folder of the site, about 20 s in the background; then pm2 restart if wanted
+webhook-deploy     the same, run by another row of PM2, which receives webhooks
 deploy-lock [live|dead]  the lock file .deploy-lock of a deploy: empty, or with the pid of a process that lives, or does not
 build-missing      the build output is gone and the site is started without it
 build-cut PART     one part of the build is gone, and the site is started without it: id, server; or cut short: manifest
 build-killed       next build is killed half-way, and the site is started with what it has left
+dist-server        the site is run by dist/main.js, as a compiler writes it
+dist-missing       dist is gone, and the site is started without it (after dist-server); cleared, it is built anew
+interpreter-own    the site is run by a program of its own, site-node, that a script names in its first line
+interpreter-gone   that program is gone, and the site is started without it (after interpreter-own)
 modules-missing    node_modules is gone, and the site is started without it
 env-missing        the .env file is gone
 env-changed        another DATABASE_URL stands in the .env file since the site has started
@@ -107,6 +112,54 @@ fault_modules_missing() {
 }
 clear_modules_missing() { put_back node_modules; }
 
+# run_by FILE FIRST NODE_MODULES: a file that starts Next.js; it goes with watched/ (fault pm2-with), or is removed by hand
+run_by() {
+  put "$(host_app)/$1" 755 deploy <<EOT
+$2
+require('$3/next/dist/bin/next');
+EOT
+}
+
+fault_dist_server() {
+  as deploy mkdir -p "$APP_DIR/dist"
+  mark dist-server
+  run_by dist/main.js "'use strict';" ../node_modules
+  fault_pm2_with "script: 'dist/main.js'"
+}
+clear_dist_server() {
+  rm -rf "$(host_app)/dist"
+  clear_pm2_with
+  rm -f "$run/faults/pm2-with"
+}
+fault_dist_missing() {
+  mark dist-missing
+  rm -r "$(host_app)/dist"
+  crash
+}
+clear_dist_missing() {
+  as deploy mkdir -p "$APP_DIR/dist"
+  run_by dist/main.js "'use strict';" ../node_modules
+}
+
+site_node() { echo "$live$DEPLOY_HOME/bin/site-node"; }
+fault_interpreter_own() {
+  mark interpreter-own
+  ln -sfn node "$(site_node)"
+  as deploy mkdir -p "$APP_DIR/watched"
+  run_by watched/run.js '#!/usr/bin/env site-node' ../node_modules
+  fault_pm2_with "script: 'watched/run.js', interpreter: 'none', node_args: ''"
+}
+clear_interpreter_own() {
+  clear_pm2_with
+  rm -f "$run/faults/pm2-with" "$(site_node)"
+}
+fault_interpreter_gone() {
+  mark interpreter-gone
+  rm "$(site_node)"
+  crash
+}
+clear_interpreter_gone() { ln -sfn node "$(site_node)"; }
+
 fault_env_missing() {
   put_away .env
   mark env-missing
@@ -139,6 +192,37 @@ clear_deploy() {
   local p
   p=$(live_pid "$run/deployer") && pkill -KILL -s "$p"
   rm -f "$run/deployer" "$run/faults/deploy"
+  put_site_back || true
+}
+
+# A receiver of webhooks as it is often written: it lives in PM2 beside the site, and runs the deploy as its child.
+webhook() { echo "$live$DEPLOY_HOME/webhook.js"; }
+fault_webhook_deploy() {
+  local p
+  live_pid "$run/deployer" >/dev/null && die "a deploy is under way"
+  mark webhook-deploy
+  push_change
+  put "$(webhook)" 644 deploy <<EOT
+const { spawn } = require('node:child_process');
+require('node:http').createServer((request, response) => {
+  const deploy = spawn('bash', ['-c', 'git pull --ff-only && npm ci && npm run build && true'],
+    { cwd: '$APP_DIR', detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
+  response.end(String(deploy.pid));
+}).listen($WEBHOOK_PORT, '127.0.0.1');
+EOT
+  as deploy env -C "$DEPLOY_HOME" timeout 30 "$DEPLOY_HOME/bin/pm2" -s start webhook.js --name webhook \
+    </dev/null >>"$logs/pm2.log" 2>&1 || die "pm2 could not start the receiver of webhooks, see $logs/pm2.log"
+  wait_for 20 webhook_taken || die "the receiver of webhooks does not answer"
+  read -r p <"$run/webhook"
+  echo "$p $(start_of "$p")" >"$run/deployer"
+  rm -f "$run/webhook"
+}
+webhook_taken() { as deploy curl -sf -m 3 -X POST "http://127.0.0.1:$WEBHOOK_PORT/" >"$run/webhook" && [[ -s $run/webhook ]] && echo >>"$run/webhook"; }
+clear_webhook_deploy() {
+  local p
+  pm2 -s delete webhook >/dev/null 2>&1 || true
+  p=$(live_pid "$run/deployer") && pkill -KILL -s "$p"
+  rm -f "$run/deployer" "$run/webhook" "$(webhook)"
   put_site_back || true
 }
 

@@ -98,7 +98,7 @@ clear_quietly() {
   for n in "$run"/faults/*; do
     [[ -e $n ]] || continue
     case ${n##*/} in
-      memory-low | disk-* | starve* | files-used-up | dns* | network-down | edge-* | upstream-silent | deploy | pm2-with | pm2-twice | \
+      memory-low | disk-* | starve* | files-used-up | dns* | network-down | edge-* | upstream-silent | deploy | webhook-deploy | dist-server | interpreter-own | pm2-with | pm2-twice | \
         pm2-elsewhere | postgres-full | postgres-wrong-password | mariadb | port-*) clear_one "${n##*/}" ;;
     esac
   done

@@ -26,6 +26,11 @@ var folder = []Row{
 		Confirmed: 15 * time.Second, Healthy: 75 * time.Second, Check: "deploy-over", Seconds: 110,
 	},
 	{
+		Name: "webhook-deploy", Failure: "a deploy that another row of PM2 runs, which receives webhooks, while its front page answers 500: nothing is done until it is over",
+		Faults: []string{"http-500", "webhook-deploy"}, Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Starts: true,
+		Confirmed: 15 * time.Second, Healthy: 75 * time.Second, Check: "deploy-over", Seconds: 110,
+	},
+	{
 		Name: "deploy-lock", Failure: "the lock file of a deploy (spec.deploy.lockFile) names a process that lives, while its front page answers 500",
 		Faults: []string{"http-500", "deploy-lock live"}, Unseen: true, Spec: map[string]any{"spec.deploy.lockFile": ".deploy-lock"},
 		Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Says: []string{".deploy-lock"}, Seconds: 40,
@@ -76,6 +81,16 @@ var folder = []Row{
 		Name: "modules-missing", Failure: "node_modules is gone, and it is started without it",
 		Faults: []string{"modules-missing"}, Action: Hold, Blame: config, Rules: []string{"known-fault"}, App: Replaced, Starts: true,
 		Confirmed: 30 * time.Second, Healthy: 30 * time.Second, Says: []string{"a module was not found", "npm ci"}, Seconds: 75,
+	},
+	{
+		Name: "dist-missing", Failure: "what it is compiled into (dist/) is gone, and it is started without it; then it is built anew",
+		Before: []string{"dist-server"}, Faults: []string{"dist-missing"}, Action: Hold, Blame: config, Rules: []string{"build-missing"}, App: Replaced, Starts: true,
+		Confirmed: 30 * time.Second, Healthy: 30 * time.Second, Says: []string{"dist/main.js is missing", "npm run build"}, Seconds: 75,
+	},
+	{
+		Name: "interpreter-gone", Failure: "the program that runs it is gone, and it is started without it; then it is there again, on the PATH of PM2",
+		Before: []string{"interpreter-own"}, Faults: []string{"interpreter-gone"}, Action: Hold, Blame: config, Rules: []string{"known-fault"}, App: Replaced, Starts: true,
+		Confirmed: 30 * time.Second, Healthy: 30 * time.Second, Says: []string{"the program that runs it was not found"}, Seconds: 75,
 	},
 	{
 		Name: "env-changed", Failure: "another database address stands in the .env file since its process has started",
