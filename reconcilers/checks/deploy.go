@@ -17,6 +17,10 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
 
+// idleAfter is how old a process is whose arguments are believed not to change any more, unless its short name does: who becomes
+// another program, or writes over its own name, does so at its start, and the short name goes with it.
+const idleAfter = 10 * time.Second
+
 // deployResult looks for a checkout, an install or a build at work in the application's folder, whoever has begun it: cron, a
 // runner, somebody's shell, another row of the process manager that receives a webhook, the application itself when it is
 // told to. What belongs to the application's own way of running is none, and neither is a lone fetch.
@@ -32,31 +36,51 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 		dir = l.app.Spec.Directory
 	}
 	own := l.ownWay()
+	p.mu.Lock()
+	idle := p.idle
+	p.mu.Unlock()
+	still := make(map[procfs.Identity]string, len(idle))
 	for n := range l.procs.Processes {
 		proc := &l.procs.Processes[n]
-		if proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) || own.covers(proc.PID) {
+		if proc.Kernel || !proc.Alive() || !mayDeploy(proc.Comm) {
+			continue
+		}
+		if idle[proc.Identity] == proc.Comm {
+			still[proc.Identity] = proc.Comm
+			continue
+		}
+		if own.covers(proc.PID) {
 			continue
 		}
 		args, err := p.FS.Cmdline(proc.Identity)
 		if err != nil {
 			continue
 		}
+		what := DeployWork(proc.Comm, args) // asked first: where it works costs more to know, and most are at no such work
+		if what == "" {
+			if l.since(proc.StartedAt()) >= idleAfter {
+				still[proc.Identity] = proc.Comm
+			}
+			continue
+		}
+		if _, below := l.tree[proc.PID]; below && unpacks(what) {
+			continue // an application may unpack what it was sent
+		}
 		cwd, err := p.FS.Cwd(proc.Identity)
 		switch {
 		case err == nil && within(cwd, dir) && !p.FS.WorksElsewhere(proc.Identity, cwd):
 		case errors.Is(err, os.ErrPermission) && slices.ContainsFunc(args, func(a string) bool { return within(a, dir) }):
 		case errors.Is(err, os.ErrPermission) && proc.UID == 0 &&
-			changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery, DeployWork(proc.Comm, args)):
+			changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery, what):
 			// Where root works may not be seen by us. `sudo npm ci` in this folder leaves its traces here, one elsewhere does not.
 		default:
 			continue
 		}
-		what := DeployWork(proc.Comm, args)
-		if _, below := l.tree[proc.PID]; what == "" || below && unpacks(what) {
-			continue // an application may unpack what it was sent
-		}
 		f.AtWork = append(f.AtWork, facts.Work{PID: proc.PID, What: what, Since: l.since(proc.StartedAt())})
 	}
+	p.mu.Lock()
+	p.idle = still // every look sees all processes, whichever App it is for
+	p.mu.Unlock()
 	for _, place := range p.lockPlaces(l) {
 		name := filepath.Join(place, "lock")
 		if held, pid, err := p.FS.FlockHeld(filepath.Join(dir, name)); err == nil && held && !own.covers(pid) {

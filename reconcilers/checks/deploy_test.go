@@ -83,6 +83,34 @@ func TestADeployIsSeenWhoeverHasBegunIt(t *testing.T) {
 	}
 }
 
+// Of a process that has lived for a while, what it was started with is asked once; one that has just begun may become another.
+func TestArgumentsAreReadOnceAProcessHasSettled(t *testing.T) {
+	dir := t.TempDir()
+	at := func(comm string, args ...string) proc {
+		return proc{pid: 200, parent: 1, comm: comm, args: args, cwd: dir}
+	}
+	app := site("site")
+	app.Spec.Directory = dir
+	p := proberOn(machine(t))
+	p.Runtime = &fakeRuntime{}
+	look := func(now time.Duration, other proc) bool {
+		t.Helper()
+		p.FS = machine(t, other)
+		l := &look{app: app, now: moment(now)}
+		p.lookAround(t.Context(), l)
+		return p.deployResult(l).Status == no
+	}
+	if look(3*time.Second, at("node", "node", "run.js")) || !look(4*time.Second, at("node", "node", "npm-cli.js", "ci")) {
+		t.Error("it had just begun, and became an install")
+	}
+	if look(20*time.Second, at("node", "node", "run.js")) || look(21*time.Second, at("node", "node", "npm-cli.js", "ci")) {
+		t.Error("its arguments were read again")
+	}
+	if !look(22*time.Second, at("npm ci", "npm ci")) {
+		t.Error("it has another name, and was not looked at again")
+	}
+}
+
 // A build's lock lies where it builds to.
 func TestALockOfABuildIsLookedForWhereItBuildsTo(t *testing.T) {
 	dir := t.TempDir()

@@ -45,14 +45,15 @@ type Prober struct {
 	public *publicClient
 
 	mu       sync.Mutex
-	answered map[string]string         // App → the life that has given a good answer
-	owners   map[string]int            // App → the pid that held the port at the last look
-	owns     map[string]netip.AddrPort // App → where it alone is asked, if others listened on its port at the last look
-	ways     map[string]*way           // App → its public path
-	loads    map[string]load           // App → what the machine had done at an earlier look
-	weights  map[string]weight         // App → what fills its disk
-	builds   map[string]built          // App → its build as it was last looked into
-	envs     map[string]known          // App → what its environment files held at its start
+	answered map[string]string          // App → the life that has given a good answer
+	owners   map[string]int             // App → the pid that held the port at the last look
+	owns     map[string]netip.AddrPort  // App → where it alone is asked, if others listened on its port at the last look
+	ways     map[string]*way            // App → its public path
+	loads    map[string]load            // App → what the machine had done at an earlier look
+	weights  map[string]weight          // App → what fills its disk
+	builds   map[string]built           // App → its build as it was last looked into
+	envs     map[string]known           // App → what its environment files held at its start
+	idle     map[procfs.Identity]string // whose arguments are those of no deploy, with their short names
 	disks    patient[diskAnswer]
 	calm     map[string]bool // App → all was well at the last look
 
