@@ -259,7 +259,7 @@ func (b *bench) run(step func(), args ...string) int {
 		},
 	}
 	if b.globals != nil {
-		g.domain, g.survey = b.domain, b.survey
+		g.domain, g.survey, g.installer = b.domain, b.survey, b.installer
 	}
 	return execute(b.t.Context(), g, append([]string{"--state-dir", b.dir}, args...))
 }

@@ -40,6 +40,8 @@ type globals struct {
 	domain pass.Domain
 	// survey looks for init; nil means this machine.
 	survey func(ctx context.Context, process string) (survey.Facts, error)
+	// installer is where install and uninstall work; nil means this machine.
+	installer *installer
 	// began says that arguments and flags were right, and that the command proper has begun.
 	began bool
 }
@@ -114,7 +116,7 @@ Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no sup
 	}{
 		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newIncidentsCommand(g), newCheckCommand(g), newDemoCommand(g)}},
 		{groupAct, []*cobra.Command{newRunCommand(g), newPauseCommand(g), newResumeCommand(g), newDeployCommand(g), newResetCommand(g), newRecoverCommand(g)}},
-		{groupFile, []*cobra.Command{newInitCommand(g), newValidateCommand(g), newAlertCommand(g)}},
+		{groupFile, []*cobra.Command{newInitCommand(g), newValidateCommand(g), newAlertCommand(g), newInstallCommand(g), newUninstallCommand(g)}},
 		{"", append(newDemoParts(g), newVersionCommand(g), newCourierCommand(g))},
 	} {
 		for _, c := range group.commands {

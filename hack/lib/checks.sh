@@ -33,6 +33,7 @@ check_vet() {
   go vet ./...
   go vet -tags e2e ./hack/e2e/...
   go vet -tags load ./hack/load/...
+  go vet -tags vps ./hack/service
 }
 
 check_lint() { nice golangci-lint run ./...; }
@@ -127,4 +128,14 @@ run_e2e() {
   export E2E_SEED=${E2E_SEED:-$(commit_seed)} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
   printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS"
   logged 3-e2e as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" ./hack/e2e/...
+}
+
+# check_vps [PATTERN]: evenkeel as a service, on a machine with systemd of its own; the tests that PATTERN names, or all. Where a
+# machine cannot have another one inside (a container without its rights) that is said, and nothing is shown.
+check_vps() {
+  if ! as_root hack/vps able; then
+    printf 'NOT RUN: this machine cannot boot another one\n'
+    return
+  fi
+  logged 4-vps as_root go test -tags vps -v -count=1 -timeout 40m -run "${1:-.}" ./hack/service
 }

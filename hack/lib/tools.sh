@@ -21,7 +21,7 @@ as_root() {
     return
   fi
   sudo env "PATH=$PATH" HOME=/root "GOFLAGS=$GOFLAGS" "GOPROXY=$(go env GOPROXY)" "GOMODCACHE=$(go env GOMODCACHE)" \
-    "EVENKEEL_STACK_DIR=${EVENKEEL_STACK_DIR:-}" "E2E_SEED=${E2E_SEED:-}" "E2E_FULL=${E2E_FULL:-}" "E2E_PAIRS=${E2E_PAIRS:-}" "$@"
+    "EVENKEEL_STACK_DIR=${EVENKEEL_STACK_DIR:-}" "EVENKEEL_VPS_DIR=${EVENKEEL_VPS_DIR:-}" "E2E_SEED=${E2E_SEED:-}" "E2E_FULL=${E2E_FULL:-}" "E2E_PAIRS=${E2E_PAIRS:-}" "$@"
 }
 
 ensure_go() {

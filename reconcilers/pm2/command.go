@@ -31,11 +31,11 @@ type command struct {
 	daemon runtime.Daemon
 	dir    string
 	file   string // that it is given to start, if any
-	// revives says that it is to bring a daemon into being: like behaves what it has to be like, and scope is put in front
+	// revives says that it is to bring a daemon into being: like behaves what it has to be like, and apart is put in front
 	// of it, where that daemon would be born into our own service.
 	revives bool
 	like    manners
-	scope   []string
+	apart   []string
 }
 
 // manners are what one has to know of a daemon to run another one like it: its way to node, and how it names things.
@@ -76,13 +76,14 @@ func (c *command) exec(ctx context.Context, limit int, extra []string, args ...s
 		return nil, err
 	}
 	defer func() { <-c.home.commanding }()
-	argv = append(append(slices.Clone(c.scope), argv...), args...)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(env.list(), extra...)
-	cmd.Dir = c.dir
-	if cmd.Dir == "" {
-		cmd.Dir = "/"
+	dir := c.dir
+	if dir == "" {
+		dir = "/"
 	}
+	vars := append(env.list(), extra...)
+	argv = append(c.inUnit(dir, vars), append(argv, args...)...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env, cmd.Dir = vars, dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.credential()}
 	// Its own session is its own group, so that this ends our child and what it started, and nobody else.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -113,6 +114,19 @@ func (c *command) exec(ctx context.Context, limit int, extra []string, args ...s
 	clear(out.b.Bytes())
 	clear(errOut.b.Bytes())
 	return nil, failed
+}
+
+// inUnit is what is put before a command that is to live in a unit of its own: the service manager starts it then, with this
+// folder and environment.
+func (c *command) inUnit(dir string, vars []string) []string {
+	if len(c.apart) == 0 {
+		return nil
+	}
+	argv := append(slices.Clone(c.apart), "--working-directory="+dir)
+	for _, v := range vars {
+		argv = append(argv, "--setenv="+v)
+	}
+	return append(argv, "--")
 }
 
 // bounded keeps the first bytes and swallows the rest, so that the program is never blocked by us.
@@ -216,7 +230,7 @@ func (c *command) user() *user.User {
 // credential makes the command run as the daemon's user, where that is another one and we are root: an ecosystem file is
 // a program of that user's, and what the command writes into PM2_HOME must stay that user's.
 func (c *command) credential() *syscall.Credential {
-	if os.Geteuid() != 0 || c.daemon.UID == 0 || len(c.scope) > 0 { // only root may make the scope; it steps down itself
+	if os.Geteuid() != 0 || c.daemon.UID == 0 || len(c.apart) > 0 { // only root may make the unit, which has its own user
 		return nil
 	}
 	cred := &syscall.Credential{Uid: c.daemon.UID, Gid: c.daemon.UID}

@@ -10,7 +10,7 @@
 //     stopping and starting speak PM2's own protocol over it, which cannot start anything. The command is the way out for
 //     a PM2 whose protocol is not understood, and for adding to the list what it does not hold (see [Manager.Start]).
 //   - A daemon that is gone is brought back by [Manager.Start] alone, and never beside a living one: by PM2's own service,
-//     or by `pm2 resurrect`, in a scope of its own where we run in a service.
+//     or by `pm2 resurrect`, in a unit of its own where we run in a service.
 //   - PM2's answers hold every application's whole environment, secrets included. Only named fields are decoded, the bytes
 //     are wiped, and no answer is ever part of an error or a log line.
 //   - An answer of PM2 is a claim. Whether its pid lives, and is PM2's own child, is asked of the kernel.

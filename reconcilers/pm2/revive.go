@@ -21,14 +21,14 @@ import (
 )
 
 // A daemon that is gone is brought back by its own service, if it has one and we may start it; else by `pm2 resurrect`, or
-// by any command where nothing usable was saved. Where we run in a service ourselves, that command gets a scope of its own.
+// by any command where nothing usable was saved. Where we run in a service ourselves, that command gets a unit of its own.
 
 // revival is how the daemon of a home could be brought back.
 type revival struct {
 	unit  string // PM2's own service
 	uid   uint32 // whose home it is
 	saved dump   // what would come back
-	scope []string
+	apart []string
 	marks []string
 	how   string
 	why   string // not, if it cannot be done
@@ -62,10 +62,10 @@ func (m *Manager) plan(h *home, spec *v1alpha1.PM2Runtime) revival {
 	if h.refused.Load() && os.Geteuid() != 0 {
 		r.unit = ""
 	}
-	var scopeErr error
+	var apartErr error
 	service := m.system.service()
 	if service != "" {
-		r.scope, scopeErr = m.system.scopeFor(r.uid)
+		r.apart, apartErr = m.system.apart(r.uid)
 	}
 	switch {
 	case err != nil:
@@ -79,8 +79,8 @@ func (m *Manager) plan(h *home, spec *v1alpha1.PM2Runtime) revival {
 		r.why = fmt.Sprintf("%v, and spec.runtime.pm2.start does not say what to start", savedErr)
 	case len(ours) == 0 && spec.Start == "":
 		r.why = fmt.Sprintf("%s does not hold %q, and spec.runtime.pm2.start does not say what to start", saved.file, spec.Process)
-	case scopeErr != nil && r.unit == "":
-		r.why = fmt.Sprintf("evenkeel runs in %s, and a PM2 that is started from there would end with it; %v", service, scopeErr)
+	case apartErr != nil && r.unit == "":
+		r.why = fmt.Sprintf("evenkeel runs in %s, and a PM2 that is started from there would end with it; %v", service, apartErr)
 	default:
 		r.how = r.words(spec, len(ours) > 0)
 	}
@@ -222,7 +222,7 @@ func (m *Manager) byUnit(ctx context.Context, h *home, r *revival) (string, erro
 		}
 		return "", with(fmt.Errorf("%w: %s was started, and no daemon takes calls in %s", runtime.ErrNoDaemon, r.unit, h.dir), failed)
 	}
-	if m.system.service() != "" && len(r.scope) == 0 {
+	if m.system.service() != "" && len(r.apart) == 0 {
 		return "", with(runtime.ErrNoDaemon, failed)
 	}
 	return "", nil
@@ -243,7 +243,7 @@ func (m *Manager) comesBack(ctx context.Context, h *home) bool {
 func (m *Manager) byCommand(ctx context.Context, h *home, app *v1alpha1.App, spec *v1alpha1.PM2Runtime, r *revival) (string, error) {
 	cmd := &command{
 		m: m, home: h, spec: spec, daemon: runtime.Daemon{Home: h.dir, UID: r.uid}, dir: app.Spec.Directory,
-		revives: true, like: m.lastManners(ctx, h, r), scope: r.scope,
+		revives: true, like: m.lastManners(ctx, h, r), apart: r.apart,
 	}
 	if _, err := os.Stat(cmd.dir); err != nil {
 		cmd.dir = h.dir
@@ -254,8 +254,8 @@ func (m *Manager) byCommand(ctx context.Context, h *home, app *v1alpha1.App, spe
 		what, text = "ping", "PM2's daemon was brought back, with an empty list"
 	}
 	var extra []string
-	if len(r.scope) > 0 {
-		text += ", in a scope of its own"
+	if len(r.apart) > 0 {
+		text += ", in a unit of its own"
 		extra = append(extra, "XDG_RUNTIME_DIR="+m.system.userRun(r.uid))
 	}
 	if _, err := cmd.exec(ctx, 64<<10, extra, what); err != nil {

@@ -99,33 +99,32 @@ func serviceIn(file string) string {
 	return ""
 }
 
-// scopeFor is what is put before a command so that it and what it starts live in a scope of their own, as a user; and why
-// there can be none.
-func (s *system) scopeFor(uid uint32) ([]string, error) {
+// apart is what is put before a command so that it and what it starts live in a unit of their own, as a user; and why there
+// can be none. It is a service and not a scope, for what is started in a scope would inherit our own unit's sandbox.
+func (s *system) apart(uid uint32) ([]string, error) {
 	run := find(s.path, "systemd-run")
 	if run == "" {
 		return nil, errors.New("there is no systemd-run")
 	}
-	args := []string{run, "--scope", "--quiet", "--collect", "--description=PM2, brought back by evenkeel"}
+	// PM2's command ends when the daemon is there, and the daemon lives on. None of its processes is the main one, whose end
+	// would end all others: the unit lasts as long as anything lives in it.
+	args := []string{run, "--quiet", "--collect", "--service-type=forking", "--property=GuessMainPID=no",
+		"--description=PM2, brought back by evenkeel"}
+	id := strconv.FormatUint(uint64(uid), 10)
 	switch {
 	case os.Geteuid() != 0:
 		if _, err := os.Stat(filepath.Join(s.userRun(uid), "systemd/private")); err != nil {
-			return nil, fmt.Errorf("no service manager of user %d runs, which a scope for PM2 would need (loginctl enable-linger %d)", uid, uid)
+			return nil, fmt.Errorf("no service manager of user %d runs, which a unit for PM2 would need (loginctl enable-linger %d)", uid, uid)
 		}
-		return append(args, "--user", "--"), nil
+		return append(args, "--user"), nil
 	case uid == 0:
-		return append(args, "--"), nil
+		return args, nil
 	}
-	setpriv := find(s.path, "setpriv")
-	if setpriv == "" {
-		return nil, errors.New("there is no setpriv, to become PM2's user with")
-	}
-	id := strconv.FormatUint(uint64(uid), 10)
 	gid := id
 	if u := (&command{daemon: runtime.Daemon{UID: uid}}).user(); u != nil {
 		gid = u.Gid
 	}
-	return append(args, "--", setpriv, "--reuid="+id, "--regid="+gid, "--init-groups", "--"), nil
+	return append(args, "--uid="+id, "--gid="+gid), nil
 }
 
 // userRun is where a user's own service manager has its sockets.

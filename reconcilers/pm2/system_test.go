@@ -54,7 +54,7 @@ func (w *world) withSystemd(inService bool, systemctl string) {
 			w.t.Fatal(err)
 		}
 	}
-	w.write("bin/systemd-run", "#!/bin/sh\necho \"$@\" >>"+w.dir+"/scopes\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n")
+	w.write("bin/systemd-run", "#!/bin/sh\necho \"$@\" >>"+w.dir+"/units-made\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n")
 	w.write("bin/systemctl", "#!/bin/sh\necho \"$@\" >>"+w.dir+"/asked\n"+systemctl+"\n")
 	for _, name := range []string{"systemd-run", "systemctl"} {
 		if err := os.Chmod(filepath.Join(bin, name), 0o755); err != nil {
@@ -106,21 +106,22 @@ func TestPM2sOwnServiceBringsItBack(t *testing.T) {
 	if got := w.noted("asked"); got != "--no-ask-password start pm2-site.service\n" {
 		t.Errorf("systemctl was given %q", got)
 	}
-	if got := w.noted("scopes"); got != "" {
-		t.Errorf("a scope was made too: %q", got)
+	if got := w.noted("units-made"); got != "" {
+		t.Errorf("a unit was made too: %q", got)
 	}
 	w.oneDaemon()
 	w.untilState("web", runtime.Running)
 }
 
-func TestWithoutTheRightToStartItsServiceAScopeIsMade(t *testing.T) {
+func TestWithoutTheRightToStartItsServiceAUnitIsMade(t *testing.T) {
 	w := savedWorld(t, true, `case "$*" in *start*) echo "Failed to start pm2-site.service: Interactive authentication required." >&2; exit 4;; esac; echo failed`)
 	w.unit(w.home)
 	r, err := w.startAgain()
-	if err != nil || r.How != runtime.Revived || !strings.Contains(r.Message, "in a scope of its own") {
+	if err != nil || r.How != runtime.Revived || !strings.Contains(r.Message, "in a unit of its own") {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if got := w.noted("scopes"); !strings.HasPrefix(got, "--scope --quiet --collect") || !strings.HasSuffix(got, "resurrect\n") {
+	if got := w.noted("units-made"); !strings.Contains(got, "--scope ") || !strings.Contains(got, "--service-type=forking") ||
+		!strings.Contains(got, "--setenv=PM2_HOME="+w.home+" ") || !strings.HasSuffix(got, "resurrect\n") {
 		t.Errorf("systemd-run was given %q", got)
 	}
 	w.oneDaemon()
@@ -149,12 +150,12 @@ func TestAnotherHomesServiceIsLeftAlone(t *testing.T) {
 	w := savedWorld(t, false, "exit 1")
 	w.unit("/home/somebody/.pm2")
 	r, err := w.startAgain()
-	if err != nil || r.How != runtime.Revived || w.noted("asked") != "" || w.noted("scopes") != "" {
-		t.Errorf("%+v, %v; systemctl was given %q, systemd-run %q", r, err, w.noted("asked"), w.noted("scopes"))
+	if err != nil || r.How != runtime.Revived || w.noted("asked") != "" || w.noted("units-made") != "" {
+		t.Errorf("%+v, %v; systemctl was given %q, systemd-run %q", r, err, w.noted("asked"), w.noted("units-made"))
 	}
 }
 
-func TestInAServiceWithoutScopesNoneIsBroughtBack(t *testing.T) {
+func TestInAServiceWithoutSystemdRunNoneIsBroughtBack(t *testing.T) {
 	w := savedWorld(t, true, "exit 1")
 	if err := os.Remove(filepath.Join(w.dir, "bin/systemd-run")); err != nil {
 		t.Fatal(err)

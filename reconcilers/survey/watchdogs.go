@@ -152,3 +152,26 @@ func (w *watch) process(p *procfs.Process, args []string) {
 		return
 	}
 }
+
+// Watchdogs looks for others who restart an application, whoever keeps its processes: by the name of its process, its folder
+// and its port. unread says where one could hide that this user may not look.
+func (s *Surveyor) Watchdogs(ctx context.Context, process, directory string, port int) (found []Watchdog, unread []string, err error) {
+	s.setUp()
+	app := &candidate{name: process}
+	m, err := s.look(ctx)
+	if err != nil { // PM2 is not there, or not to be asked; everybody else is looked at all the same
+		procs, err := s.FS.Snapshot()
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading the processes: %w", err)
+		}
+		m = &machine{procs: procs}
+	}
+	for i := range m.apps {
+		if m.apps[i].name == process {
+			app = &m.apps[i]
+		}
+	}
+	f := &Facts{Directory: directory, Port: Port{Number: port}}
+	s.watchdogs(ctx, f, m, app)
+	return f.Watchdogs, f.Unread, ctx.Err()
+}

@@ -1,0 +1,1 @@
+module.exports = { apps: [{ name: 'site', cwd: __dirname, script: 'server.js', env: { PORT: 3003 } }] };
