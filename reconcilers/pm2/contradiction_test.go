@@ -6,11 +6,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
@@ -47,6 +50,44 @@ func TestASecondDaemonOfTheSameHomeIsNamed(t *testing.T) {
 	w.gone(first.Identity)
 	if s = w.look("web"); len(s.Daemon.Rivals) != 0 {
 		t.Errorf("rivals after its end: %v", s.Daemon.Rivals)
+	}
+}
+
+// A daemon in a container of this machine may call its home as ours is called; it is none of ours.
+func TestADaemonInAContainerIsNoRival(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("a pid namespace needs root; procfs.TestLevels reads what the kernel says of one")
+		return
+	}
+	w := newWorld(t)
+	like := func(flags uintptr) procfs.Identity {
+		cmd := exec.CommandContext(t.Context(), "node", "-e", "process.title = 'PM2 v7.0.4: God Daemon (' + process.argv[1] + ')'; setInterval(() => {}, 1e6); console.log()", w.home)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+		said, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		if _, err := said.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		p, err := procfs.Default().Process(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Identity
+	}
+	like(unix.CLONE_NEWPID)
+	here := like(0)
+	found, err := w.m.living(w.home)
+	if err != nil || len(found) != 1 || found[0].Identity != here {
+		t.Errorf("%v, %v; want %s alone", found, err, here)
 	}
 }
 

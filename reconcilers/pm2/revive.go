@@ -100,7 +100,7 @@ func (r *revival) words(spec *v1alpha1.PM2Runtime, saved bool) string {
 	return "pm2 start " + spec.Start
 }
 
-// living are the daemons of a home, by the name that PM2 gives them.
+// living are the daemons of a home, by the name that PM2 gives them. One in a container has another home, however it is called.
 func (m *Manager) living(dir string) ([]procfs.Process, error) {
 	all, err := m.fs.Processes()
 	if err != nil {
@@ -117,11 +117,16 @@ func (m *Manager) living(dir string) ([]procfs.Process, error) {
 		}
 		_, rest, named := strings.Cut(strings.Join(args, " "), "God Daemon (")
 		home, _, _ := strings.Cut(strings.TrimRight(rest, " \x00"), ")")
-		if named && sameFolder(home, dir) {
+		if named && sameFolder(home, dir) && !m.contained(p.Identity) {
 			found = append(found, p)
 		}
 	}
 	return found, nil
+}
+
+func (m *Manager) contained(id procfs.Identity) bool {
+	is, err := m.fs.Contained(id)
+	return err == nil && is
 }
 
 func sameFolder(a, b string) bool {

@@ -100,6 +100,31 @@ func (fs FS) Environ(id Identity, names ...string) (map[string]string, error) {
 	return found, nil
 }
 
+// Contained says that a process lives in a container of this machine: in a pid namespace below the one in which we live. All
+// that it says of itself, its folders and its user, may mean something else than it does here. Anybody may ask.
+func (fs FS) Contained(id Identity) (bool, error) {
+	b, err := fs.contents(id, "status\x00", 64<<10)
+	if err != nil {
+		return false, err
+	}
+	own, err := fs.read("self/status")
+	if err != nil {
+		return false, err
+	}
+	return levels(b) > levels(own), nil
+}
+
+// levels counts the pid namespaces in which a process has a pid, from the one to which /proc belongs downwards; see NSpid in
+// proc(5). A kernel without them says nothing: 0.
+func levels(status []byte) int {
+	for line := range bytes.Lines(status) {
+		if pids, ok := bytes.CutPrefix(line, []byte("NSpid:")); ok {
+			return len(bytes.Fields(pids))
+		}
+	}
+	return 0
+}
+
 // Memory is what a process weighs, in bytes.
 type Memory struct {
 	RSS     uint64

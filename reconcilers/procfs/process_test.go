@@ -421,3 +421,54 @@ func write(t *testing.T, root, name, content string) {
 		t.Fatal(err)
 	}
 }
+
+func TestLevels(t *testing.T) {
+	for text, want := range map[string]int{
+		"Name:\tx\nNSpid:\t7\nNSpgid:\t7\n":          1,
+		"Name:\tx\nNSpid:\t4711\t12\t1\nThreads:\t1": 3,
+		"Name:\tx\n": 0,
+		"":           0,
+	} {
+		if got := levels([]byte(text)); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// TestContained: what has a pid namespace of its own, as a container has; nobody else.
+func TestContained(t *testing.T) {
+	fs := Default()
+	is := func(pid int) bool {
+		p, err := fs.Process(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contained, err := fs.Contained(p.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return contained
+	}
+	if is(os.Getpid()) || is(helper(t, "plain").Process.Pid) {
+		t.Error("this is no container")
+	}
+	if _, err := fs.Contained(Identity{PID: os.Getpid(), StartTicks: 1}); !errors.Is(err, ErrGone) {
+		t.Errorf("somebody else: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Log("a pid namespace needs root; TestLevels reads what the kernel says of one")
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), "sleep", "1h")
+	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	if !is(cmd.Process.Pid) {
+		t.Error("it lives in a pid namespace of its own")
+	}
+}

@@ -128,8 +128,9 @@ func (s *Surveyor) daemons(m *machine) (mine, others []string) {
 		args, _ := s.FS.Cmdline(p.Identity)
 		_, home, found := strings.Cut(strings.Join(args, " "), "God Daemon (")
 		home = strings.TrimSuffix(strings.TrimSpace(home), ")")
+		contained, _ := s.FS.Contained(p.Identity)
 		switch {
-		case !found || !filepath.IsAbs(home):
+		case !found || !filepath.IsAbs(home) || contained:
 		case int(p.UID) == os.Geteuid():
 			mine = append(mine, home)
 		default:
