@@ -94,10 +94,13 @@ func (m *machine) events() map[string]int {
 	return found
 }
 
-// order saves the order to recover, as an editor does; false where the state file already holds one. An editor that is slower
-// than evenkeel saves an older state over a newer one, which evenkeel, were it killed before it has seen that, would rightly
-// say at its next start: so that is waited for.
-func (m *machine) order() bool {
+// order saves the order to recover, as an editor does; false where the state file already holds an order.
+func (m *machine) order() bool { m.Helper(); return m.save(v1alpha1.PhaseRecovering) }
+
+// save saves a phase in the state file, as an editor does; false where the file already holds an order, or that phase. An editor
+// that is slower than evenkeel saves an older state over a newer one, which evenkeel, were it killed before it has seen that,
+// would rightly say at its next start: so that is waited for.
+func (m *machine) save(to v1alpha1.Phase) bool {
 	m.Helper()
 	path := filepath.Join(m.state, "site.yaml")
 	was, err := os.ReadFile(path)
@@ -108,10 +111,10 @@ func (m *machine) order() bool {
 	_, rest, _ := bytes.Cut(was, observed)
 	phase, _, _ := bytes.Cut(rest, []byte("\n"))
 	from := []byte("\nphase: " + string(phase) + "\n")
-	if string(phase) == string(v1alpha1.PhaseRecovering) || !bytes.Contains(was, from) {
+	if string(phase) == string(to) || string(phase) == string(v1alpha1.PhaseRecovering) || !bytes.Contains(was, from) {
 		return false
 	}
-	saved := bytes.Replace(was, from, []byte("\nphase: Recovering\n"), 1)
+	saved := bytes.Replace(was, from, []byte("\nphase: "+string(to)+"\n"), 1)
 	if err := os.WriteFile(path+".edited", saved, 0o600); err != nil {
 		m.Fatal(err)
 	}

@@ -58,6 +58,7 @@ type machine struct {
 	cooldown              time.Duration
 	user                  uint32 // whom evenkeel runs as; 0 is whoever runs the test
 	running               *exec.Cmd
+	runtime               string // the line of the desired state; empty: evenkeel keeps it itself
 }
 
 func newMachine(t *testing.T, env map[string]string) *machine {
@@ -82,24 +83,7 @@ func newMachine(t *testing.T, env map[string]string) *machine {
 // desire writes the desired state.
 func (m *machine) desire() {
 	m.Helper()
-	var env strings.Builder
-	for name, value := range m.env {
-		fmt.Fprintf(&env, "%s: %q, ", name, value)
-	}
-	text := fmt.Sprintf(`apiVersion: evenkeel.dev/v1alpha1
-kind: App
-metadata: {name: site}
-spec:
-  paused: %v
-  directory: %s
-  runtime: {exec: {command: [%s/site], env: {%s}}}
-  port: %d
-  interval: 200ms
-  confirmInterval: 100ms
-  checks: {local: {timeout: 500ms}}
-  recovery: {cooldown: %s, maxAttempts: 20, startupGrace: 20s, deadline: 20s, stopTimeout: 2s, caches: []}
-`, m.paused, m.dir, m.bin, env.String(), m.port, m.cooldown)
-	if err := os.WriteFile(m.file+".new", []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(m.file+".new", []byte(m.wanted()), 0o600); err != nil {
 		m.Fatal(err)
 	}
 	if m.user != 0 {
@@ -110,6 +94,31 @@ spec:
 	if err := os.Rename(m.file+".new", m.file); err != nil {
 		m.Fatal(err)
 	}
+}
+
+// wanted is the desired state.
+func (m *machine) wanted() string {
+	var env strings.Builder
+	for name, value := range m.env {
+		fmt.Fprintf(&env, "%s: %q, ", name, value)
+	}
+	runtime := m.runtime
+	if runtime == "" {
+		runtime = fmt.Sprintf("{exec: {command: [%s/site], env: {%s}}}", m.bin, env.String())
+	}
+	return fmt.Sprintf(`apiVersion: evenkeel.dev/v1alpha1
+kind: App
+metadata: {name: site}
+spec:
+  paused: %v
+  directory: %s
+  runtime: %s
+  port: %d
+  interval: 200ms
+  confirmInterval: 100ms
+  checks: {local: {timeout: 500ms}}
+  recovery: {cooldown: %s, maxAttempts: 20, startupGrace: 20s, deadline: 20s, stopTimeout: 2s, caches: []}
+`, m.paused, m.dir, runtime, m.port, m.cooldown)
 }
 
 // asUser lets evenkeel run as an ordinary user, also where the test is run by root, who may read and write everything.
