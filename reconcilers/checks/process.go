@@ -176,7 +176,7 @@ func noteStop(l *look, f *facts.Process) {
 		return // one row was stopped, and another one has died since
 	case stop.Cause != runtime.CauseOrder && !(gone && stop.Cause == runtime.CauseDaemon):
 		return
-	case gone && stop.At.Before(l.now.Wall.Add(-l.now.Boot.Duration-stopSlack)):
+	case gone && stop.At.Before(l.now.Wall.Add(-l.up()-stopSlack)):
 		return
 	}
 	if OrderedByUs(l.app, stop.At) {
@@ -184,6 +184,16 @@ func noteStop(l *look, f *facts.Process) {
 	}
 	f.StopOrdered = true
 	f.StopOrderedFor = max(l.now.Wall.Sub(stop.At), 0)
+}
+
+// up is how long this machine runs: as long as its process 1. In a container, as many a VPS is one, the kernel is older.
+func (l *look) up() time.Duration {
+	for i := range l.procs.Processes {
+		if first := &l.procs.Processes[i]; first.PID == 1 {
+			return min(l.now.Boot.Duration, l.began-first.StartedAt())
+		}
+	}
+	return l.now.Boot.Duration
 }
 
 // StepVerify names the step of a recovery that only watches: who stops the application in it is somebody else.

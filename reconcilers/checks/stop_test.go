@@ -8,6 +8,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
@@ -69,6 +70,22 @@ func TestWhatCountsAsSomebodysStop(t *testing.T) {
 		noteStop(l, &f)
 		if f.StopOrdered != c.want {
 			t.Errorf("%s: %t, want %t", name, f.StopOrdered, c.want)
+		}
+	}
+}
+
+// TestAContainersRebootIsOne: its kernel has been up for longer than its process 1.
+func TestAContainersRebootIsOne(t *testing.T) {
+	now := v1alpha1.Instant{Wall: metav1.NewMicroTime(time.Unix(1_800_000_000, 0)), Boot: metav1.Duration{Duration: 100 * time.Hour}, BootID: "b"}
+	for ago, want := range map[time.Duration]bool{30 * time.Second: true, 2 * time.Minute: false} {
+		l := &look{app: v1alpha1.NewApp(), now: now, began: now.Boot.Duration, snapshotErr: runtime.ErrNoDaemon}
+		ticks := uint64((now.Boot.Duration - time.Minute) / (10 * time.Millisecond))
+		l.procs.Processes = []procfs.Process{{Identity: procfs.Identity{PID: 1, StartTicks: ticks}}}
+		l.history.LastStop = &runtime.Order{At: now.Wall.Add(-ago), Cause: runtime.CauseDaemon, Standing: true}
+		var f facts.Process
+		noteStop(l, &f)
+		if f.StopOrdered != want {
+			t.Errorf("%s ago, a minute after the boot: %t, want %t", ago, f.StopOrdered, want)
 		}
 	}
 }
