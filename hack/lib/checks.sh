@@ -34,6 +34,7 @@ check_vet() {
   go vet -tags e2e ./hack/e2e/...
   go vet -tags load ./hack/load/...
   go vet -tags vps ./hack/service
+  (cd hack/package && go vet ./...)
 }
 
 check_lint() { nice golangci-lint run ./...; }

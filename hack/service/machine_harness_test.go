@@ -51,10 +51,17 @@ func TestMain(m *testing.M) {
 // boot boots a fresh machine with the built program in /usr/bin, and the site running under PM2 and saved.
 func boot(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{T: t}
-	m.vps("up")
+	m := bare(t)
 	m.vps("copy", binary, "/usr/bin/evenkeel")
 	m.root("chmod 755 /usr/bin/evenkeel")
+	return m
+}
+
+// bare boots one without evenkeel.
+func bare(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{T: t}
+	m.vps("up")
 	m.deploy("cd site && pm2 start ecosystem.config.js && pm2 save")
 	m.eventually(20*time.Second, "the site answers", func() (string, bool) {
 		out, err := m.try("root", "curl -sS -m 3 http://www.site.test/")
