@@ -43,9 +43,9 @@ func (p *Prober) diskResult(ctx context.Context, l *look) v1alpha1.CheckResult {
 	r.Status, r.Reason = metav1.ConditionUnknown, "CouldNotAsk"
 	places := p.places(l)
 	limit := timeout(l.app, v1alpha1.CheckDisk)
-	answer := p.disks.ask(l.app.Name, limit, func() diskAnswer { return askDisks(places, l.app.Spec.Checks.Disk) })
+	answer := p.disks.ask(l.question(v1alpha1.CheckDisk), limit, func() diskAnswer { return askDisks(places, l.app.Spec.Checks.Disk) })
 	if answer == nil {
-		r.Message = fmt.Sprintf("the file systems of %s did not answer within %s", l.app.Spec.Directory, limit)
+		r.Message = hangs(l.app.Spec.Directory+", or where its logs or evenkeel's state lie,", limit)
 		return r
 	}
 	f := facts.Disk{Volumes: answer.volumes}

@@ -48,6 +48,7 @@ func (p *Prober) environmentResult(l *look) v1alpha1.CheckResult {
 	if l.life == "" {
 		return r
 	}
+	began := time.Now()
 	stamps, latest := fileStamps(l.app.Spec.Directory, files)
 	p.mu.Lock()
 	k, seen := p.envs[l.app.Name]
@@ -59,9 +60,11 @@ func (p *Prober) environmentResult(l *look) v1alpha1.CheckResult {
 		started := l.now.Wall.Add(-l.age)
 		k = p.compareEnvironment(l, k, names, files, latest, started)
 		k.life, k.stamps = l.life, stamps
-		p.mu.Lock()
-		p.envs[l.app.Name] = k
-		p.mu.Unlock()
+		if time.Since(began) < factFiles { // else it may be mixed up of two moments
+			p.mu.Lock()
+			p.envs[l.app.Name] = k
+			p.mu.Unlock()
+		}
 	}
 	f := k.facts
 	r.Facts = facts.Raw(f)

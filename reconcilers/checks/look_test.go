@@ -157,7 +157,7 @@ func TestProcessResult(t *testing.T) {
 		}}}
 		l := &look{app: site("site"), now: moment(time.Minute)}
 		p.lookAround(t.Context(), l)
-		r := processResult(l, nil, "")
+		r := processResult(l, ofStart{})
 		if r.Status != tc.status || r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
 			t.Errorf("%s: %s %s: %q, want %s %s: %q", tc.name, r.Status, r.Reason, r.Message, tc.status, tc.reason, tc.says)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -54,10 +55,18 @@ type Prober struct {
 	builds   map[string]built           // App → its build as it was last looked into
 	envs     map[string]known           // App → what its environment files held at its start
 	idle     map[procfs.Identity]string // whose arguments are those of no deploy, with their short names
-	disks    patient[diskAnswer]
-	calm     map[string]bool // App → all was well at the last look
+	calm     map[string]bool            // App → all was well at the last look
 
 	table table
+
+	// What is asked of file systems, each of which may hang.
+	disks     patient[diskAnswer]
+	files     patient[v1alpha1.CheckResult]
+	starts    patient[ofStart]
+	managers  patient[managed]
+	histories patient[*runtime.History]
+	proxies   patient[passing]
+	certs     patient[*facts.CertFile]
 
 	databases databases
 }
@@ -171,7 +180,9 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 			slow.Go(func() {
 				started := time.Now()
 				r = ask()
-				r.Took.Duration = time.Since(started)
+				if r.Took.Duration == 0 {
+					r.Took.Duration = time.Since(started)
+				}
 			})
 		}
 		return func() v1alpha1.CheckResult {
@@ -179,8 +190,20 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 			return r
 		}
 	}
+	local = p.noteAnswer(l, local)
+	around := surroundings{local: local.Status, public: public.Status}
+	files := func(name string, ask func() v1alpha1.CheckResult) func() v1alpha1.CheckResult {
+		return beside(name, func() v1alpha1.CheckResult { return p.ofFiles(l, name, factFiles, ask) })
+	}
 	database := beside(v1alpha1.CheckDatabase, func() v1alpha1.CheckResult {
-		return p.databaseResult(ctx, l, surroundings{local: local.Status, public: public.Status})
+		limit := timeout(app, v1alpha1.CheckDatabase) + databaseFiles // the database itself has its whole time
+		return p.ofFiles(l, v1alpha1.CheckDatabase, limit, func() v1alpha1.CheckResult { return p.databaseResult(ctx, l, around) })
+	})
+	deploy := files(v1alpha1.CheckDeploy, func() v1alpha1.CheckResult { return p.deployResult(l) })
+	build := files(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return p.buildResult(l) })
+	environment := files(v1alpha1.CheckEnvironment, func() v1alpha1.CheckResult { return p.environmentResult(l) })
+	process := beside(v1alpha1.CheckProcess, func() v1alpha1.CheckResult {
+		return processResult(l, p.readStart(l, local.Status, isDue(v1alpha1.CheckLocal)))
 	})
 	disk := beside(v1alpha1.CheckDisk, func() v1alpha1.CheckResult { return p.diskResult(ctx, l) })
 
@@ -200,16 +223,16 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 		r.Took.Duration = r.Took.Round(10 * time.Microsecond)
 		o.Results = append(o.Results, r)
 	}
-	add(v1alpha1.CheckLocal, func() v1alpha1.CheckResult { return p.starting(l, p.noteAnswer(l, local)) })
-	add(v1alpha1.CheckProcess, func() v1alpha1.CheckResult { return p.process(l, &o) })
+	add(v1alpha1.CheckLocal, func() v1alpha1.CheckResult { return p.starting(l, local) })
+	add(v1alpha1.CheckProcess, process)
 	add(v1alpha1.CheckPort, func() v1alpha1.CheckResult { return p.starting(l, portResult(l)) })
 	add(v1alpha1.CheckPublic, func() v1alpha1.CheckResult { return public })
 	add(v1alpha1.CheckWorkers, func() v1alpha1.CheckResult { return p.workersResult(l, local.Status == metav1.ConditionFalse) })
 	add(v1alpha1.CheckMemory, func() v1alpha1.CheckResult { return p.memoryResult(l) })
-	add(v1alpha1.CheckDeploy, func() v1alpha1.CheckResult { return p.deployResult(l) })
-	add(v1alpha1.CheckBuild, func() v1alpha1.CheckResult { return p.buildResult(l) })
+	add(v1alpha1.CheckDeploy, deploy)
+	add(v1alpha1.CheckBuild, build)
 	add(v1alpha1.CheckHost, func() v1alpha1.CheckResult { return p.hostResult(l) })
-	add(v1alpha1.CheckEnvironment, func() v1alpha1.CheckResult { return p.environmentResult(l) })
+	add(v1alpha1.CheckEnvironment, environment)
 	add(v1alpha1.CheckDatabase, database)
 	add(v1alpha1.CheckDisk, disk)
 	slices.SortFunc(o.Results, func(a, b v1alpha1.CheckResult) int { return cmp.Compare(a.Check, b.Check) })
@@ -221,9 +244,17 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 // lookAround asks the process manager and the kernel which processes are the application's.
 func (p *Prober) lookAround(ctx context.Context, l *look) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, timeout(l.app, v1alpha1.CheckProcess))
+	limit := timeout(l.app, v1alpha1.CheckProcess)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	l.snapshot, l.snapshotErr = p.Runtime.Look(ctx, l.app)
+	m := p.managers.ask(l.question(l.app.Spec.Runtime.Kind()), limit+fileGrace, func() managed {
+		s, err := p.Runtime.Look(ctx, l.app)
+		return managed{s, err}
+	})
+	if m == nil {
+		m = &managed{err: fmt.Errorf("%w: its files do not answer within %s, as on a disk that hangs", runtime.ErrTimeout, limit)}
+	}
+	l.snapshot, l.snapshotErr = m.snapshot, m.err
 	l.tookRuntime = time.Since(began)
 	p.lookAtProcesses(l, p.oldest(l))
 	l.family()
@@ -270,8 +301,15 @@ func (p *Prober) readHistory(ctx context.Context, l *look) {
 	if rec := l.app.Status.Recovery; rec != nil && rec.StartedAt.Wall.After(since) {
 		since = rec.StartedAt.Wall.Time
 	}
-	if h, err := p.Runtime.Exits(ctx, l.app, since); err == nil {
-		l.history = h
+	h := p.histories.ask(l.question("notes"), timeout(l.app, v1alpha1.CheckProcess), func() *runtime.History {
+		h, err := p.Runtime.Exits(ctx, l.app, since)
+		if err != nil {
+			return nil
+		}
+		return &h
+	})
+	if h != nil && *h != nil {
+		l.history = **h
 		l.forgetOthers()
 	}
 }
@@ -325,25 +363,53 @@ func (p *Prober) listen(ctx context.Context, l *look) {
 	l.tookListen = time.Since(began)
 }
 
-func (p *Prober) process(l *look, o *v1alpha1.Observation) v1alpha1.CheckResult {
-	cause := ""
-	settled := l.life != "" && l.age >= l.app.Spec.Recovery.StartupGrace.Duration
-	if local, asked := o.Result(v1alpha1.CheckLocal); local.Status != metav1.ConditionTrue && (asked || !settled) {
-		cause = p.causeOf(l)
+// fileGrace is what a process manager is given beyond its time, to say by itself that it was not enough.
+const fileGrace = 500 * time.Millisecond
+
+// managed is what a process manager said of an application.
+type managed struct {
+	snapshot runtime.Snapshot
+	err      error
+}
+
+// ofStart is what the application's folder and logs tell of a start of it.
+type ofStart struct {
+	folderMissing bool
+	cause         string
+	signs         []facts.Sign
+	hangs         string // why they could not be asked, if so
+}
+
+// readStart reads what bears on a start. Where the folder does not answer, nothing that a start reads is known to have changed.
+func (p *Prober) readStart(l *look, local metav1.ConditionStatus, asked bool) ofStart {
+	limit := timeout(l.app, v1alpha1.CheckProcess)
+	s := p.starts.ask(l.question(v1alpha1.CheckProcess), limit, func() ofStart {
+		s := ofStart{folderMissing: folderMissing(l.app.Spec.Directory), signs: p.signs(l, local, asked, readSigns)}
+		settled := l.life != "" && l.age >= l.app.Spec.Recovery.StartupGrace.Duration
+		if local != metav1.ConditionTrue && (asked || !settled) {
+			s.cause = p.causeOf(l)
+		}
+		return s
+	})
+	if s != nil {
+		return *s
 	}
-	return processResult(l, p.signs(l, o), cause)
+	unread := ofStart{hangs: hangs(l.app.Spec.Directory, limit), signs: p.signs(l, local, asked, unreadSigns)}
+	if learned := l.app.Status.Learned; learned != nil && learned.Fault != nil {
+		unread.cause = learned.Fault.Cause
+	}
+	return unread
 }
 
 // signs reads the application's log for known signs, only where something is wrong.
-func (p *Prober) signs(l *look, o *v1alpha1.Observation) []facts.Sign {
-	local, asked := o.Result(v1alpha1.CheckLocal)
-	if asked && local.Status == metav1.ConditionTrue {
+func (p *Prober) signs(l *look, local metav1.ConditionStatus, asked bool, read func(string, time.Time, []string) []facts.Sign) []facts.Sign {
+	if asked && local == metav1.ConditionTrue {
 		return nil
 	}
 	var found []facts.Sign
 	for n := range l.snapshot.Processes {
 		row := &l.snapshot.Processes[n]
-		signs := readSigns(row.ErrLog, l.now.Wall.Time, l.app.Spec.Recovery.Caches)
+		signs := read(row.ErrLog, l.now.Wall.Time, l.app.Spec.Recovery.Caches)
 		if !row.Alive() && notExecutable(row.Message) {
 			signs = append(signs, facts.SignInterpreter)
 		}
@@ -355,6 +421,9 @@ func (p *Prober) signs(l *look, o *v1alpha1.Observation) []facts.Sign {
 	}
 	return found
 }
+
+// unreadSigns are those of a log that cannot be read now.
+func unreadSigns(string, time.Time, []string) []facts.Sign { return nil }
 
 func fileExists(path string) bool {
 	_, err := os.Stat(path)

@@ -19,12 +19,12 @@ import (
 )
 
 // processResult says whether the application's process runs, by the process manager's word and the kernel's.
-func processResult(l *look, signs []facts.Sign, cause string) v1alpha1.CheckResult {
+func processResult(l *look, start ofStart) v1alpha1.CheckResult {
 	s := &l.snapshot
 	f := facts.Process{
 		Runtime: l.app.Spec.Runtime.Kind(), Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
-		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Killed: l.history.Killed(), Signs: signs,
-		FolderMissing: folderMissing(l.app.Spec.Directory), Cause: cause,
+		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Killed: l.history.Killed(), Signs: start.signs,
+		FolderMissing: start.folderMissing, Cause: start.cause,
 	}
 	manager := l.app.Spec.Runtime.Manager()
 	for n := range s.Processes {
@@ -59,6 +59,9 @@ func processResult(l *look, signs []facts.Sign, cause string) v1alpha1.CheckResu
 		r.Message = manager + " could not be asked: " + l.snapshotErr.Error()
 	default:
 		r.Status, r.Reason, r.Message = processStatus(l, &f)
+	}
+	if start.hangs != "" {
+		r.Message += "; " + start.hangs
 	}
 	r.Facts = facts.Raw(f)
 	return r

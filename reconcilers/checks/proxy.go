@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 	"github.com/evenkeel/evenkeel/reconcilers/listeners"
 	"github.com/evenkeel/evenkeel/reconcilers/nginx"
@@ -109,10 +110,28 @@ func portOf(address string) string {
 // passes reads in Nginx's configuration where it leads the site's visitors, and which certificate it shows them. It is read
 // where something is wrong, and once an hour where nothing is.
 func (p *Prober) passes(l *look, address string) (f *facts.Passes, certificate string) {
+	limit := timeout(l.app, v1alpha1.CheckPublic)
+	read := p.proxies.ask(l.question(address), limit, func() passing {
+		f, certificate := p.readPasses(l, address)
+		return passing{f, certificate}
+	})
+	if read == nil {
+		return &facts.Passes{Error: hangs("where Nginx's configuration lies", limit)}, ""
+	}
+	return read.passes, read.certificate
+}
+
+// passing is what Nginx's configuration tells of a site.
+type passing struct {
+	passes      *facts.Passes
+	certificate string
+}
+
+func (p *Prober) readPasses(l *look, address string) (f *facts.Passes, certificate string) {
 	f = &facts.Passes{}
 	u, err := url.Parse(address)
 	if err != nil {
-		f.Error = err.Error()
+		f.Error = "there is a mistake in the public address"
 		return f, ""
 	}
 	port, _ := strconv.Atoi(portOf(address))

@@ -127,7 +127,7 @@ func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Pu
 		f.Clock = p.clock(ctx, q.url, away, q.limit)
 	}
 	if f.Here != facts.HereNo && f.CDN == "" {
-		cert.File = fileOf(certificate, cert)
+		cert.File = p.fileOf(l, certificate, cert)
 	}
 }
 
@@ -208,18 +208,23 @@ func (p *Prober) readExpiring(l *look, f *facts.Public, now time.Time) {
 	w := p.wayOf(l)
 	if w.file == nil || now.Sub(w.fileAt) >= certEvery {
 		_, certificate := p.passes(l, l.app.Spec.Checks.Public.URL)
-		w.file, w.fileAt = fileOf(certificate, c), now
+		w.file, w.fileAt = p.fileOf(l, certificate, c), now
 	}
 	c.File = w.file
 }
 
 var errNoFile = errors.New("the proxy's configuration, as far as it can be read, names none for this site")
 
-func fileOf(path string, shown *facts.Cert) *facts.CertFile {
+func (p *Prober) fileOf(l *look, path string, shown *facts.Cert) *facts.CertFile {
 	if path == "" {
 		return &facts.CertFile{Error: errNoFile.Error()}
 	}
-	return certFile(path, shown, time.Now())
+	limit, seen := timeout(l.app, v1alpha1.CheckPublic), *shown
+	f := p.certs.ask(l.question(path), limit, func() *facts.CertFile { return certFile(path, &seen, time.Now()) })
+	if f == nil {
+		return &facts.CertFile{Path: path, Error: hangs(path, limit)}
+	}
+	return *f
 }
 
 // wayOf is what is kept for an App. One look at a time is under way for each.

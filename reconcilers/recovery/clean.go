@@ -30,6 +30,9 @@ func (h *Hands) caches(ctx context.Context, app *v1alpha1.App, _ pass.Step) outc
 	if r, _ := o.Result(v1alpha1.CheckDeploy); r.Status == metav1.ConditionFalse {
 		return skipped("a deploy is at work in the folder: %s", r.Message)
 	}
+	if r, _ := o.Result(v1alpha1.CheckDisk); r.Reason == "CouldNotAsk" && r.Facts == nil {
+		return skipped("the caches are left alone: %s", r.Message) // one that hangs would hold up the start
+	}
 	list, err := cachedir.Clear(ctx, app.Spec.Directory, app.Spec.Recovery.Caches)
 	if err != nil {
 		return failed("%v", err)

@@ -38,6 +38,8 @@ type Hands struct {
 	gathering atomic.Bool // evidence is being kept: at most once at a time, should a disk hang
 
 	mu sync.Mutex
+	// hanging are the steps that have not come back in their time, by App and step.
+	hanging map[string]bool
 	// tidies are the applications' folders in which Tidy is at work, each with what is closed at its end.
 	tidies  map[string]chan struct{}
 	tidying sync.WaitGroup
@@ -76,6 +78,8 @@ func (h *Hands) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) pass
 	switch {
 	case app.Spec.Observes():
 		out = failed("evenkeel only observes this application; nothing is done")
+	case step.Name == StepCaches, step.Name == StepStart:
+		out = h.notHeldUp(bounded, app, step, run)
 	case run != nil:
 		out = run(bounded, app, step)
 	}
