@@ -227,6 +227,10 @@ func (k *keeper) step(in controller.Input) (time.Duration, bool) {
 			k.s.event(command.Event)
 		case controller.Tell:
 			k.s.alert(command.Alert)
+		case controller.Refuse:
+			if rejected := k.store.Refuse(command.Why); rejected != nil {
+				k.noteEdit(metav1.ConditionFalse, "Refused", rejected.Error())
+			}
 		case controller.Observe:
 			o, took := k.eyes.observe(k.snapshot(), command.Due)
 			k.seen, k.seenAt, k.cut = &o, k.s.w.now+took, false
@@ -333,13 +337,26 @@ func (k *keeper) noteWrite(err error, now v1alpha1.Instant) {
 func (k *keeper) takeOrder() *state.Order {
 	order, err := k.store.TakeOrder()
 	k.dirty = k.dirty || order.Rewrite
+	var rejected *state.RejectedError
+	if errors.As(err, &rejected) {
+		k.noteEdit(metav1.ConditionFalse, "Rejected", rejected.Error())
+	}
 	if err != nil {
 		k.s.journal("state file: %v", firstLine(err.Error()))
 	}
 	if !order.IsOrder() {
 		return nil
 	}
+	k.noteEdit(metav1.ConditionTrue, "Taken", "")
 	return &order
+}
+
+// noteEdit is Loop.edited.
+func (k *keeper) noteEdit(status metav1.ConditionStatus, reason, message string) {
+	controller.SetCondition(&k.status, metav1.Condition{
+		Type: v1alpha1.ConditionEditAccepted, Status: status, Reason: reason, Message: message, ObservedGeneration: k.app.Generation,
+	}, k.s.w.instant())
+	k.dirty = true
 }
 
 func (k *keeper) snapshot() *v1alpha1.App {

@@ -43,6 +43,16 @@ type rig struct {
 	looks         int
 	panics        bool // the next look does
 	done          <-chan struct{}
+
+	// shell is a sim around the same world, without a keeper: its kinds of faults break the world, and its checker judges.
+	shell *sim
+	log   []happening
+}
+
+// happening is an event, an alert or a step, without what differs by milliseconds.
+type happening struct {
+	at   time.Duration
+	what string
 }
 
 func newRig(t *testing.T) *rig {
@@ -56,6 +66,13 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.store = store
+	r.shell = newSim(Schedule{Variant: "default", Length: forever})
+	r.shell.w = r.w
+	t.Cleanup(func() {
+		if r.shell.broken != "" {
+			t.Error(r.shell.broken)
+		}
+	})
 	return r
 }
 
@@ -100,6 +117,8 @@ func (r *rig) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) pass.S
 	defer r.mu.Unlock()
 	r.sync()
 	r.acts = append(r.acts, step.Name)
+	r.note("act %s", step.Name)
+	r.shell.check.acts(step, r.last)
 	if r.last == nil || r.last.Recovery == nil || r.last.Recovery.Step != step.Name {
 		r.t.Errorf("step %s begins before its intent is written", step.Name)
 	}
@@ -137,16 +156,38 @@ func (r *rig) Act(ctx context.Context, app *v1alpha1.App, step pass.Step) pass.S
 func (r *rig) Write(status v1alpha1.AppStatus, generation int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sync()
+	c := r.shell.check
+	if rec, was := status.Recovery, r.before(); rec.Open() && rec.Trigger == v1alpha1.TriggerAutomatic && (was.Recovery == nil || was.Recovery.ID != rec.ID) {
+		c.mayBegin(was, &status)
+	}
+	c.noteHold(&status)
+	c.writtenSoon(&status, nil)
 	if err := r.store.Write(status, generation); err != nil {
 		return err
 	}
 	r.last = status.DeepCopy()
+	c.written(&status)
 	return nil
+}
+
+// before is what was written last; nothing before the first time.
+func (r *rig) before() *v1alpha1.AppStatus {
+	if r.last == nil {
+		return &v1alpha1.AppStatus{Phase: v1alpha1.PhaseHealthy}
+	}
+	return r.last
+}
+
+// note keeps what happens. The caller holds mu.
+func (r *rig) note(format string, args ...any) {
+	r.log = append(r.log, happening{r.w.now, fmt.Sprintf(format, args...)})
 }
 
 func (r *rig) TakeOrder() (state.Order, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sync()
 	return r.store.TakeOrder()
 }
 
@@ -157,13 +198,28 @@ func (r *rig) Refuse(why string) *state.RejectedError {
 }
 
 // Pass, Event and Alert are the sink's.
-func (r *rig) Pass(*v1alpha1.App, *v1alpha1.Observation) {}
-func (r *rig) Event(e v1alpha1.Event)                    { r.mu.Lock(); r.events = append(r.events, e); r.mu.Unlock() }
+func (r *rig) Pass(_ *v1alpha1.App, o *v1alpha1.Observation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shell.check.observed([]v1alpha1.Observation{*o})
+}
+
+func (r *rig) Event(e v1alpha1.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sync()
+	r.events = append(r.events, e)
+	r.note("event %s %s [%s]", e.Reason, e.Phase, e.Blame)
+}
+
 func (r *rig) Alert(_ *v1alpha1.App, a v1alpha1.Alert, kept func()) {
 	defer kept()
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sync()
 	r.alerts = append(r.alerts, a)
-	r.mu.Unlock()
+	r.note("alert %s %s [%s] %s", a.Kind, a.Phase, a.Blame, a.Reason)
+	r.shell.check.alert(a)
 }
 
 // run starts the loop; the result ends it and waits.
@@ -172,6 +228,7 @@ func (r *rig) run() (stop func()) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	loaded := r.store.Load()
+	r.shell.check.started(&loaded)
 	l := &controller.Loop{
 		Domain: r, Store: r, Sink: r, Clock: r.clock, Log: log, Random: rand.New(rand.NewPCG(1, 1)), Turns: r.turns, // #nosec G404
 		Specs: r.specs, Edited: r.edited, Wake: r.wake, Removed: r.removed,
@@ -262,14 +319,14 @@ func TestLoopIsQuietWhilePaused(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		app := newApp("default")
 		app.Spec.Paused = true
-		r.do(func(*world) { r.paused = true })
+		r.do(func(*world) { r.paused, r.shell.desired = true, app })
 		r.specs <- controller.SpecUpdate{App: app}
 		r.do(func(w *world) { w.app.hung = true })
 		time.Sleep(30 * time.Minute)
 		if r.steps() != 0 || r.phase() != v1alpha1.PhaseDegraded {
 			t.Errorf("%d steps in phase %s while paused", r.steps(), r.phase())
 		}
-		r.do(func(*world) { r.paused = false })
+		r.do(func(*world) { r.paused, r.shell.desired = false, newApp("default") })
 		r.specs <- controller.SpecUpdate{App: newApp("default")}
 		time.Sleep(2 * time.Minute)
 		if r.begun() != 1 {

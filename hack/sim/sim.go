@@ -38,6 +38,8 @@ type sim struct {
 	killIn  int           // evenkeel dies at the n-th point from now; 0 means never
 	noJumps bool
 	onAct   func(step string) // for the comparison of policies
+	onEvent func(e *v1alpha1.Event)
+	onAlert func(a *v1alpha1.Alert)
 	onTick  func()
 	onReset func()
 	off     bool   // the machine is off
@@ -312,6 +314,9 @@ func (s *sim) event(e v1alpha1.Event) {
 	s.journal("event %s %s [%s] %s", e.Reason, e.Phase, e.Blame, e.Message)
 	s.told.event(e)
 	s.check.event(e)
+	if s.onEvent != nil {
+		s.onEvent(&e)
+	}
 }
 
 func (s *sim) alert(a v1alpha1.Alert) {
@@ -319,6 +324,9 @@ func (s *sim) alert(a v1alpha1.Alert) {
 	s.journal("alert %s %s [%s] %s: %s", a.Kind, a.Phase, a.Blame, a.Reason, a.Message)
 	s.told.alert(a)
 	s.check.alert(a)
+	if s.onAlert != nil {
+		s.onAlert(&a)
+	}
 }
 
 func (s *sim) digest() string { return hex.EncodeToString(s.sum.Sum(nil))[:16] }
