@@ -21,8 +21,9 @@ const (
 type kind struct {
 	name  string
 	whose whose
-	// begin lets it happen; end is what its end brings, if anything.
-	begin func(s *sim, e *Entry)
+	// begin lets it happen, and says whether anything has: a process that is not there does not crash. end is what its end
+	// brings, if anything.
+	begin func(s *sim, e *Entry) bool
 	end   func(s *sim, e *Entry)
 	// length bounds how long it lasts.
 	least, most time.Duration
@@ -46,18 +47,32 @@ func names() []string {
 func add(k kind) { kinds[k.name] = &k }
 
 // alive does something to the application's process, if there is one.
-func alive(do func(w *world, l *life, e *Entry)) func(s *sim, e *Entry) {
-	return func(s *sim, e *Entry) {
-		if l := s.w.app; l != nil {
-			do(s.w, l, e)
-			s.w.note("")
+func alive(do func(w *world, l *life, e *Entry) bool) func(s *sim, e *Entry) bool {
+	return func(s *sim, e *Entry) bool {
+		l := s.w.app
+		if l == nil || !do(s.w, l, e) {
+			return false
 		}
+		s.w.note("")
+		return true
 	}
 }
 
+// always is a beginning that something comes of whatever there is.
+func always(do func(s *sim, e *Entry)) func(s *sim, e *Entry) bool {
+	return func(s *sim, e *Entry) bool { do(s, e); return true }
+}
+
+// set switches something on, and says whether it was off.
+func set(what *bool) bool {
+	was := *what
+	*what = true
+	return !was
+}
+
 // switched is a fault that is one switch.
-func switched(which func(w *world) *bool) (begin, end func(s *sim, e *Entry)) {
-	return func(s *sim, _ *Entry) { *which(s.w) = true; s.w.note("") },
+func switched(which func(w *world) *bool) (begin func(s *sim, e *Entry) bool, end func(s *sim, e *Entry)) {
+	return func(s *sim, _ *Entry) bool { defer s.w.note(""); return set(which(s.w)) },
 		func(s *sim, _ *Entry) { *which(s.w) = false; s.w.note("") }
 }
 
@@ -79,28 +94,28 @@ func init() {
 
 // addLives are faults of one life of the application: a new one is free of them.
 func addLives() {
-	add(kind{name: "crash", whose: own, expect: nothing, begin: alive(func(w *world, l *life, _ *Entry) { w.die(l, "crash") })})
+	add(kind{name: "crash", whose: own, expect: nothing, begin: alive(func(w *world, l *life, _ *Entry) bool { w.die(l, "crash"); return true })})
 	add(kind{name: "exit-for-good", whose: own, expect: mended, least: time.Second, most: time.Second,
-		begin: func(s *sim, _ *Entry) {
+		begin: func(s *sim, _ *Entry) bool {
 			s.w.pm2.noRestart = true
-			if s.w.app != nil {
-				s.w.die(s.w.app, "exit")
-			}
+			return s.w.ends("exit")
 		},
 		end: func(s *sim, _ *Entry) { s.w.pm2.noRestart = false }})
-	add(kind{name: "errored", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) {
+	add(kind{name: "errored", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) bool {
 		w.pm2.noRestart = true
 		w.die(l, "too many unstable restarts")
 		w.pm2.noRestart, w.pm2.state = false, runtime.Errored
+		return true
 	})})
-	add(kind{name: "lie", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) {
+	add(kind{name: "lie", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) bool {
 		w.app, w.env.leak = nil, false
 		w.pm2.state, w.pm2.lying = runtime.Running, true
 		w.onDeath(l, "unseen by pm2")
+		return true
 	})})
-	add(kind{name: "hang", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) { l.hung = true })})
+	add(kind{name: "hang", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) bool { return set(&l.hung) })})
 	// Three seconds in which it does not answer, and evenkeel's next look falls into them.
-	add(kind{name: "pause-3s", whose: own, expect: nothing, begin: func(s *sim, _ *Entry) {
+	add(kind{name: "pause-3s", whose: own, expect: nothing, begin: func(s *sim, _ *Entry) bool {
 		w, wait := s.w, time.Duration(0)
 		if s.k != nil && !s.k.busy() {
 			wait = min(s.k.wakeAt-w.now-time.Second, time.Minute)
@@ -114,13 +129,14 @@ func addLives() {
 			w.note("it pauses")
 			w.in(3*time.Second, func() { l.hung = w.cond.hangs; w.note("") })
 		})
+		return w.app != nil && !w.app.hung
 	}})
-	add(kind{name: "errors", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) { l.errors = true })})
-	add(kind{name: "deaf", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) { l.deaf = true })})
-	add(kind{name: "leak", whose: own, expect: mended, least: time.Hour, most: time.Hour, begin: func(s *sim, _ *Entry) {
+	add(kind{name: "errors", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) bool { return set(&l.errors) })})
+	add(kind{name: "deaf", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) bool { return set(&l.deaf) })})
+	add(kind{name: "leak", whose: own, expect: mended, least: time.Hour, most: time.Hour, begin: func(s *sim, _ *Entry) bool {
 		w := s.w
 		if w.app == nil || w.env.leak {
-			return
+			return false
 		}
 		w.env.leak, w.env.leakAt = true, w.now
 		var grow func()
@@ -131,13 +147,15 @@ func addLives() {
 			}
 		}
 		grow()
+		return true
 	}, end: func(s *sim, _ *Entry) { s.w.env.leak = false; s.w.changed++ }})
-	add(kind{name: "orphan", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) {
+	add(kind{name: "orphan", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) bool {
 		if w.orphan != nil || w.strange != nil || w.now < l.ready {
-			return
+			return false
 		}
 		w.orphan = &holder{pid: l.pid, mark: w.pm2.mark, born: l.born}
 		w.die(l, "its wrapper was killed; the server lives on")
+		return true
 	})})
 }
 
@@ -145,56 +163,58 @@ func addLives() {
 func addConditions() {
 	hours := func(k kind) kind { k.least, k.most = 40*time.Minute, 3*time.Hour; return k }
 	k := hours(kind{name: "hang-always", whose: own, expect: failed})
-	k.begin = func(s *sim, _ *Entry) {
-		s.w.cond.hangs = true
+	k.begin = func(s *sim, _ *Entry) bool {
+		began := set(&s.w.cond.hangs)
 		if s.w.app != nil {
 			s.w.app.hung = true
 		}
 		s.w.note("")
+		return began
 	}
 	k.end = func(s *sim, _ *Entry) { s.w.cond.hangs = false; s.w.changed++ }
 	add(k)
 	k = hours(kind{name: "errors-always", whose: own, expect: failed})
-	k.begin = func(s *sim, _ *Entry) {
-		s.w.cond.errors = true
+	k.begin = func(s *sim, _ *Entry) bool {
+		began := set(&s.w.cond.errors)
 		if s.w.app != nil {
 			s.w.app.errors = true
 		}
 		s.w.note("")
+		return began
 	}
 	k.end = func(s *sim, _ *Entry) { s.w.cond.errors = false; s.w.changed++ }
 	add(k)
 	k = hours(kind{name: "crash-loop", whose: own, expect: failed})
-	k.begin = func(s *sim, e *Entry) {
+	k.begin = always(func(s *sim, e *Entry) {
 		s.w.cond.diesIn = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second, 40 * time.Second}[e.N%4]
 		s.w.pm2.backoff = e.N/4%4 == 1
 		if s.w.app != nil {
 			s.w.die(s.w.app, "crash loop")
 		}
-	}
+	})
 	k.end = func(s *sim, _ *Entry) { s.w.cond.diesIn, s.w.pm2.backoff = 0, false; s.w.changed++ }
 	add(k)
-	add(kind{name: "cache-corrupt", whose: own, expect: mended, begin: func(s *sim, e *Entry) {
-		s.w.cond.cache, s.w.cond.cacheSay = true, e.N%2 == 0
-		if s.w.app != nil {
-			s.w.die(s.w.app, "broken cache")
-		}
+	add(kind{name: "cache-corrupt", whose: own, expect: mended, begin: func(s *sim, e *Entry) bool {
+		began := set(&s.w.cond.cache)
+		s.w.cond.cacheSay = e.N%2 == 0
+		return s.w.ends("broken cache") || began
 	}})
-	add(kind{name: "cache-fills-disk", whose: own, expect: mended, begin: func(s *sim, _ *Entry) { s.w.cond.cacheFull = true; s.w.note("its cache fills the disk") }})
-	add(kind{name: "slow-start", whose: own, expect: nothing, least: 2 * time.Minute, most: 5 * time.Minute, begin: func(s *sim, e *Entry) {
+	add(kind{name: "cache-fills-disk", whose: own, expect: mended, begin: func(s *sim, _ *Entry) bool {
+		defer s.w.note("its cache fills the disk")
+		return set(&s.w.cond.cacheFull)
+	}})
+	add(kind{name: "slow-start", whose: own, expect: nothing, least: 2 * time.Minute, most: 5 * time.Minute, begin: always(func(s *sim, e *Entry) {
 		s.w.cond.starts = 20*time.Second + time.Duration(e.N%30)*time.Second
-		if s.w.app != nil {
-			s.w.die(s.w.app, "crash")
-		}
-	}, end: func(s *sim, _ *Entry) { s.w.cond.starts = 3 * time.Second }})
-	add(kind{name: "too-slow-start", whose: own, least: 10 * time.Minute, most: time.Hour, begin: func(s *sim, e *Entry) {
+		s.w.ends("crash")
+	}), end: func(s *sim, _ *Entry) { s.w.cond.starts = 3 * time.Second }})
+	add(kind{name: "too-slow-start", whose: own, least: 10 * time.Minute, most: time.Hour, begin: always(func(s *sim, e *Entry) {
 		s.w.cond.starts = 70*time.Second + time.Duration(e.N%60)*time.Second
-		if s.w.app != nil {
-			s.w.die(s.w.app, "crash")
+		s.w.ends("crash")
+	}), end: func(s *sim, _ *Entry) { s.w.cond.starts = 3 * time.Second }})
+	add(kind{name: "flaky", whose: own, least: time.Minute, most: 40 * time.Minute, begin: func(s *sim, _ *Entry) bool {
+		if !set(&s.w.env.flaky) {
+			return false
 		}
-	}, end: func(s *sim, _ *Entry) { s.w.cond.starts = 3 * time.Second }})
-	add(kind{name: "flaky", whose: own, least: time.Minute, most: 40 * time.Minute, begin: func(s *sim, _ *Entry) {
-		s.w.env.flaky = true
 		var tick func()
 		tick = func() {
 			if s.w.env.flaky {
@@ -203,6 +223,7 @@ func addConditions() {
 			}
 		}
 		tick()
+		return true
 	}, end: func(s *sim, _ *Entry) { s.w.env.flaky = false; s.w.note("") }})
 }
 
@@ -210,13 +231,15 @@ func addConditions() {
 func addSurroundings() {
 	// Another program takes the memory; or it leaves a little, of which the application takes a part, as it does at times.
 	add(kind{name: "hog", whose: foreign, expect: held, blame: "Memory", least: 5 * time.Minute, most: 4 * time.Hour,
-		begin: func(s *sim, e *Entry) {
+		begin: func(s *sim, e *Entry) bool {
 			w := s.w
-			w.env.hog, w.env.hogTakes = true, 1150<<20
+			began := set(&w.env.hog)
+			w.env.hogTakes = 1150 << 20
 			if w.app != nil && e.N%2 == 1 {
 				w.env.hogTakes, w.app.tree = 1090<<20, 230<<20
 			}
 			w.note("")
+			return began
 		},
 		end: func(s *sim, _ *Entry) { s.w.env.hog = false; s.w.note("") }})
 	addFlag(kind{name: "starved", whose: foreign, least: time.Minute, most: 40 * time.Minute}, func(w *world) *bool { return &w.env.starved })
@@ -224,29 +247,32 @@ func addSurroundings() {
 	addFlag(kind{name: "squeezed", whose: foreign, expect: held, blame: "Host", least: 2 * time.Minute, most: 9 * time.Minute}, func(w *world) *bool { return &w.env.squeezed })
 	// Whose socket it is cannot be told, or nothing at all can be asked.
 	add(kind{name: "blind", whose: foreign, expect: nothing, least: time.Minute, most: time.Hour,
-		begin: func(s *sim, e *Entry) { s.w.env.blind, s.w.env.unasked = true, e.N%2 == 1; s.w.note("") },
-		end:   func(s *sim, _ *Entry) { s.w.env.blind, s.w.env.unasked = false, false; s.w.note("") }})
+		begin: func(s *sim, e *Entry) bool {
+			defer s.w.note("")
+			s.w.env.unasked = e.N%2 == 1
+			return set(&s.w.env.blind)
+		},
+		end: func(s *sim, _ *Entry) { s.w.env.blind, s.w.env.unasked = false, false; s.w.note("") }})
 	add(kind{name: "stranger", whose: foreign, expect: held, blame: "Port", least: 10 * time.Minute, most: 3 * time.Hour,
-		begin: func(s *sim, _ *Entry) {
+		begin: func(s *sim, _ *Entry) bool {
 			w := s.w
 			if w.strange != nil || w.orphan != nil {
-				return
+				return false
 			}
 			w.strange = &holder{pid: w.pid(), mark: strangersMark, born: w.now}
-			if w.app != nil {
-				w.die(w.app, "its port is taken")
-			}
+			w.ends("its port is taken")
 			w.note("")
+			return true
 		},
 		end: func(s *sim, _ *Entry) { s.w.strange = nil; s.w.note("the stranger leaves") }})
-	add(kind{name: "deploy", whose: foreign, expect: quiet, least: 2 * time.Minute, most: 15 * time.Minute, begin: deployBegins, end: func(s *sim, _ *Entry) {
+	add(kind{name: "deploy", whose: foreign, expect: quiet, least: 2 * time.Minute, most: 15 * time.Minute, begin: always(deployBegins), end: func(s *sim, _ *Entry) {
 		s.w.env.deploying, s.w.cond.noBuild = s.under("deploy-hangs"), false
 		if s.w.pm2.up && s.w.pm2.listed && !s.w.pm2.hung {
 			s.w.orderStart() // as a deploy script does
 		}
 		s.w.note("")
 	}})
-	add(kind{name: "deploy-fails", whose: foreign, least: 30 * time.Minute, most: 2 * time.Hour, begin: func(s *sim, e *Entry) {
+	add(kind{name: "deploy-fails", whose: foreign, expect: held, blame: "Config", least: 30 * time.Minute, most: 2 * time.Hour, begin: always(func(s *sim, e *Entry) {
 		deployBegins(s, e)
 		s.w.in(3*time.Minute, func() {
 			s.w.env.deploying = s.under("deploy", "deploy-hangs")
@@ -255,17 +281,17 @@ func addSurroundings() {
 			}
 			s.w.note("the deploy has failed: no build")
 		})
-	}, end: func(s *sim, _ *Entry) {
+	}), end: func(s *sim, _ *Entry) {
 		s.w.cond.noBuild = s.under("deploy", "deploy-hangs")
 		s.w.note("")
 	}})
-	add(kind{name: "deploy-hangs", whose: foreign, least: 20 * time.Minute, most: 2 * time.Hour, begin: func(s *sim, e *Entry) {
+	add(kind{name: "deploy-hangs", whose: foreign, expect: quiet, least: 20 * time.Minute, most: 2 * time.Hour, begin: always(func(s *sim, e *Entry) {
 		s.w.env.deploying, s.w.env.deploy = true, s.w.now
 		if l := s.w.app; l != nil && e.N%2 == 0 {
 			s.w.die(l, "the deploy")
 		}
 		s.w.note("")
-	}, end: func(s *sim, _ *Entry) {
+	}), end: func(s *sim, _ *Entry) {
 		s.w.env.deploying = s.under("deploy")
 		s.w.cond.noBuild = s.w.cond.noBuild && s.under("deploy", "deploy-fails") // whoever ends it sees to the build
 		s.w.note("")
@@ -281,14 +307,23 @@ func deployBegins(s *sim, _ *Entry) {
 // addRuntime are PM2's own faults.
 func addRuntime() {
 	addFlag(kind{name: "pm2-hangs", whose: foreign, least: time.Minute, most: time.Hour, expect: nothing}, func(w *world) *bool { return &w.pm2.hung })
-	add(kind{name: "pm2-killed", whose: own, expect: mended, begin: func(s *sim, _ *Entry) { s.w.killDaemon() }})
+	add(kind{name: "pm2-killed", whose: own, expect: mended, begin: func(s *sim, _ *Entry) bool {
+		up := s.w.pm2.up
+		s.w.killDaemon()
+		return up
+	}})
 	add(kind{name: "pm2-gone", whose: foreign, expect: held, blame: "Runtime", least: 10 * time.Minute, most: 3 * time.Hour,
-		begin: func(s *sim, _ *Entry) { s.w.pm2.lost = true; s.w.killDaemon() },
-		end:   func(s *sim, _ *Entry) { s.w.resurrect() }})
-	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, _ *Entry) {
+		begin: func(s *sim, _ *Entry) bool {
+			up := s.w.pm2.up
+			s.w.pm2.lost = true
+			s.w.killDaemon()
+			return up
+		},
+		end: func(s *sim, _ *Entry) { s.w.resurrect() }})
+	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, _ *Entry) bool {
 		p := &s.w.pm2
-		if !p.up {
-			return
+		if !p.up || !p.listed {
+			return false
 		}
 		if l := s.w.app; l != nil {
 			s.w.app, s.w.env.leak = nil, false
@@ -297,6 +332,7 @@ func addRuntime() {
 		p.plan++
 		p.listed, p.state, p.standing = false, runtime.Stopped, false
 		s.w.note("pm2 delete")
+		return true
 	}, end: func(s *sim, _ *Entry) {
 		if p := &s.w.pm2; p.up && !p.listed {
 			p.listed = true

@@ -17,40 +17,47 @@ const (
 var databaseEnds = []facts.DatabaseClass{facts.DatabaseRefused, facts.DatabaseFull, facts.DatabaseTimeout, facts.DatabaseAuthFailed, facts.DatabaseStartingUp}
 
 func addHeld() {
-	hold := func(name, blame string, least, most time.Duration, begin func(w *world, e *Entry), end func(s *sim)) {
+	hold := func(name, blame string, least, most time.Duration, begin func(w *world, e *Entry) bool, end func(s *sim)) {
 		add(kind{name: name, whose: foreign, expect: held, blame: blame, least: least, most: most,
-			begin: func(s *sim, e *Entry) { begin(s.w, e); s.w.note("") },
+			begin: func(s *sim, e *Entry) bool { defer s.w.note(""); return begin(s.w, e) },
 			end:   func(s *sim, _ *Entry) { end(s); s.w.note("") }})
 	}
 	hold("no-env-file", "Config", 5*time.Minute, 4*time.Hour,
-		func(w *world, _ *Entry) { w.env.noEnv = true; w.cond.reads++ },
+		func(w *world, _ *Entry) bool { w.cond.reads++; return set(&w.env.noEnv) },
 		func(s *sim) { s.w.env.noEnv = false; s.w.cond.reads++ })
 	hold("database-down", "Database", 5*time.Minute, 4*time.Hour,
-		func(w *world, e *Entry) {
-			w.cond.dbErrors, w.env.how.database = true, int(e.N%uint64(len(databaseEnds))) // #nosec G115 -- small
+		func(w *world, e *Entry) bool {
+			w.env.how.database = int(e.N % uint64(len(databaseEnds))) // #nosec G115 -- small
+			return set(&w.cond.dbErrors)
 		},
 		func(s *sim) { s.w.cond.dbErrors = false })
 	hold("disk-full", "Disk", 5*time.Minute, time.Hour,
-		func(w *world, e *Entry) {
+		func(w *world, e *Entry) bool {
+			was := w.disk.full || w.env.diskShort
 			w.env.how.disk = int(e.N % 4) // #nosec G115 -- small
 			w.disk.full, w.env.diskShort = w.env.how.disk < 2, w.env.how.disk >= 2
+			return !was
 		},
 		func(s *sim) { s.w.disk.full, s.w.env.diskShort = false, false })
 	// A module was removed, and the application restarted: it cannot start until somebody has put it back.
 	hold("module-missing", "Config", 10*time.Minute, 3*time.Hour,
-		func(w *world, _ *Entry) { w.cond.noModule = true; w.cond.reads++; w.ends("a module is missing") },
+		func(w *world, _ *Entry) bool {
+			w.cond.reads++
+			began := set(&w.cond.noModule)
+			return w.ends("a module is missing") || began
+		},
 		func(s *sim) { s.w.cond.noModule = false; s.w.cond.reads++ })
 	// The application's folder is gone, a volume that was unmounted say, and the application with it.
 	hold("folder-gone", "Config", 10*time.Minute, 3*time.Hour,
-		func(w *world, _ *Entry) { w.cond.noFolder = true; w.cond.reads++; w.ends("its folder is gone") },
+		func(w *world, _ *Entry) bool {
+			w.cond.reads++
+			began := set(&w.cond.noFolder)
+			return w.ends("its folder is gone") || began
+		},
 		func(s *sim) { s.w.cond.noFolder = false; s.w.cond.reads++ })
 	// Its clients hold all the files that it may open, until they leave.
 	hold("files-used-up", "App", 2*time.Minute, 20*time.Minute,
-		func(w *world, _ *Entry) {
-			if w.app != nil {
-				w.app.full = true
-			}
-		},
+		func(w *world, _ *Entry) bool { return w.app != nil && set(&w.app.full) },
 		func(s *sim) {
 			if s.w.app != nil {
 				s.w.app.full = false
@@ -59,11 +66,14 @@ func addHeld() {
 	// PM2's daemon has lost its socket, and a second one was started, which now takes the calls: the first one keeps the
 	// application, and brings it back.
 	hold("two-daemons", "Runtime", 10*time.Minute, 2*time.Hour,
-		func(w *world, _ *Entry) {
-			if l := w.app; l != nil && w.pm2.up && w.orphan == nil && w.strange == nil && w.now >= l.ready {
-				w.orphan = &holder{pid: l.pid, mark: w.pm2.mark, born: l.born, under: w.pid()}
-				w.die(l, "another daemon has it")
+		func(w *world, _ *Entry) bool {
+			l := w.app
+			if l == nil || !w.pm2.up || w.orphan != nil || w.strange != nil || w.now < l.ready {
+				return false
 			}
+			w.orphan = &holder{pid: l.pid, mark: w.pm2.mark, born: l.born, under: w.pid()}
+			w.die(l, "another daemon has it")
+			return true
 		},
 		func(s *sim) {
 			if w := s.w; w.orphan != nil && w.orphan.under != 0 {
@@ -72,9 +82,11 @@ func addHeld() {
 		})
 }
 
-// ends lets the application's process end, if there is one.
-func (w *world) ends(why string) {
-	if w.app != nil {
-		w.die(w.app, why)
+// ends lets the application's process end, and says whether there was one.
+func (w *world) ends(why string) bool {
+	if w.app == nil {
+		return false
 	}
+	w.die(w.app, why)
+	return true
 }

@@ -23,6 +23,7 @@ type Entry struct {
 	Alone bool
 
 	missed int // how often its phase was over before its delay was
+	vain   int // how often nothing came of it
 }
 
 // Schedule is an episode: replaying it gives the same journal.
@@ -114,6 +115,9 @@ func (s *Schedule) alone(r *rand.Rand, seed uint64, n int) {
 		name := list[perm[(n*alonePerEpisode+j)%len(list)]]
 		e := entry(r, name, at+span(r, 0, time.Hour))
 		e.Alone = true
+		if name == "deploy-fails" {
+			e.N &^= 1 // the one that takes the application down
+		}
 		s.add(e)
 		at = e.At + e.For
 		if kinds[name].expect == failed || kinds[name].name == "database-down" {

@@ -183,12 +183,15 @@ func (s *sim) point(where string) {
 	}
 }
 
-// phase is evenkeel's, or what it last was.
+// mostInVain is how often a fault that found nothing to break strikes again.
+const mostInVain = 12
+
+// phase is evenkeel's, or what it last was: what somebody has ordered since then does not count.
 func (s *sim) phase() v1alpha1.Phase {
 	if s.k != nil {
 		return s.k.status.Phase
 	}
-	if m := phaseLine.FindSubmatch(s.w.disk.content(statePath)); m != nil {
+	if m := observedValue.FindSubmatch(s.w.disk.content(statePath)); m != nil {
 		return v1alpha1.Phase(m[1])
 	}
 	return v1alpha1.PhaseHealthy
@@ -259,13 +262,22 @@ func (s *sim) hit(e *Entry) {
 		panic("no such kind of fault: " + e.Kind)
 	}
 	phase := s.phase()
-	s.hits[hit{e.Kind, phase}]++
-	s.faults++
-	s.journal("FAULT %s for %s (in %s)", e.Kind, e.For, phase)
 	a := &active{kind: k, entry: *e, from: s.w.now, till: s.w.now + e.For}
 	s.active = append(s.active, a)
+	s.journal("FAULT %s for %s (in %s)", e.Kind, e.For, phase)
 	s.check.struck(a)
-	s.guard(func() { k.begin(s, e) })
+	happened := true // where evenkeel dies of it, it has
+	s.guard(func() { happened = k.begin(s, e) })
+	if happened {
+		s.hits[hit{e.Kind, phase}]++
+		s.faults++
+	} else if e.Phase != "" && e.vain < mostInVain { // nothing has come of it: again, in the same phase, but soon
+		s.journal("nothing has come of %s", e.Kind)
+		e.vain++
+		again := *e
+		again.Delay = time.Duration(e.vain) * 700 * time.Millisecond
+		s.arm(&again)
+	}
 	s.w.in(e.For, func() {
 		for n := range s.active {
 			if s.active[n] == a {

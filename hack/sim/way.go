@@ -15,9 +15,9 @@ import (
 const day = 24 * time.Hour
 
 // breaks is a fault of the way: a switch, and how it looks.
-func breaks(which func(w *world) *bool, how func(w *world) *int) (begin, end func(s *sim, e *Entry)) {
+func breaks(which func(w *world) *bool, how func(w *world) *int) (begin func(s *sim, e *Entry) bool, end func(s *sim, e *Entry)) {
 	on, off := switched(which)
-	return func(s *sim, e *Entry) { *how(s.w) = int(e.N % 60); on(s, e) }, off
+	return func(s *sim, e *Entry) bool { *how(s.w) = int(e.N % 60); return on(s, e) }, off
 }
 
 func addWay() {
@@ -32,8 +32,11 @@ func addWay() {
 	way("certificate", "Certificate", func(w *world) *bool { return &w.env.cert }, func(w *world) *int { return &w.env.how.cert })
 	way("network", "Network", func(w *world) *bool { return &w.env.network }, func(w *world) *int { return &w.env.how.network })
 	add(kind{name: "certificate-expires", whose: foreign, expect: nothing, least: 10 * time.Minute, most: 3 * day,
-		begin: func(s *sim, e *Entry) { s.w.env.certUntil = s.w.wall().Add(time.Duration(3+e.N%9) * day); s.w.note("") },
-		end:   func(s *sim, _ *Entry) { s.w.env.certUntil = time.Time{}; s.w.note("") }})
+		begin: always(func(s *sim, e *Entry) {
+			s.w.env.certUntil = s.w.wall().Add(time.Duration(3+e.N%9) * day)
+			s.w.note("")
+		}),
+		end: func(s *sim, _ *Entry) { s.w.env.certUntil = time.Time{}; s.w.note("") }})
 }
 
 // public is what the world gets, and, where that fails, what is behind it.
