@@ -44,7 +44,7 @@ func (c *checker) alert(a v1alpha1.Alert) {
 		c.warning(a, now)
 		return
 	}
-	if w := c.watched; w != nil {
+	if w := c.watched; w != nil && c.s.w.now < w.a.till {
 		w.told = append(w.told, a.Blame)
 	}
 	key := alertKey{a.Incident, a.Kind, string(a.Blame)}

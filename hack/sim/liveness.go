@@ -41,14 +41,27 @@ func (l *liveness) init() {
 // watch is a fault that happened alone, and what came of it.
 type watch struct {
 	a        *active
-	begins   int
-	firstAt  time.Duration
+	begins   []begin
 	phases   []v1alpha1.Phase
 	blames   []v1alpha1.Blame // of verdicts that held
-	told     []v1alpha1.Blame
+	told     []v1alpha1.Blame // while it lasted
 	failed   bool
 	finalAt  time.Duration
 	disturbs bool
+}
+
+// begin is a recovery that a fault has cost.
+type begin struct {
+	at      time.Duration
+	atLimit bool
+}
+
+// firstAfter is how long after the fault the first recovery began; 0 where none did.
+func (w *watch) firstAfter() time.Duration {
+	if len(w.begins) == 0 {
+		return 0
+	}
+	return w.begins[0].at - w.a.from
 }
 
 const (
@@ -62,9 +75,8 @@ func (c *checker) nextAt() time.Duration { return c.tickAt }
 func (l *liveness) note(r *v1alpha1.AppStatus, begun bool, now time.Duration) {
 	if w := l.watched; w != nil {
 		if begun {
-			if w.begins++; w.begins == 1 {
-				w.firstAt = now
-			}
+			attempts := r.Incident.Attempts
+			w.begins = append(w.begins, begin{now, attempts[len(attempts)-1].AtHoldLimit})
 		}
 		if !slices.Contains(w.phases, r.Phase) {
 			w.phases = append(w.phases, r.Phase)
@@ -245,6 +257,12 @@ func (c *checker) stuck(r *v1alpha1.AppStatus, app *v1alpha1.App, paused bool) {
 // it is over, where PM2 has given up by then.
 var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2, "two-daemons": 1}
 
+// alsoTold are blames that may be told beside a kind's own where it strikes alone, and why.
+var alsoTold = map[string][]v1alpha1.Blame{
+	"disk-full":    {""},                   // that the state cannot be written
+	"deploy-fails": {v1alpha1.BlameDeploy}, // before it has failed
+}
+
 // finish judges what came of a fault that happened alone.
 func (c *checker) finish() {
 	s, w := c.s, c.watched
@@ -263,38 +281,48 @@ func (c *checker) finish() {
 	s.judged++
 	switch k.expect {
 	case nothing, quiet:
-		if w.begins > 0 {
-			s.fail("%s needs no recovery, and %d were begun", k.name, w.begins)
+		if len(w.begins) > 0 {
+			s.fail("%s needs no recovery, and %d were begun", k.name, len(w.begins))
 		}
 	case mended:
 		if k.name == "leak" {
-			if w.begins == 0 && e.For >= time.Hour {
+			if len(w.begins) == 0 && e.For >= time.Hour {
 				s.fail("a leak was not mended")
 			}
 			return
 		}
-		if w.begins == 0 || w.begins > 2 || w.firstAt-w.a.from > 3*spec.Interval.Duration+40*time.Second || !s.w.well() {
-			s.fail("%s: %d recoveries, the first after %s, well: %v", k.name, w.begins, w.firstAt-w.a.from, s.w.well())
+		if n := len(w.begins); n == 0 || n > 2 || w.firstAfter() > 3*spec.Interval.Duration+40*time.Second || !s.w.well() {
+			s.fail("%s: %d recoveries, the first after %s, well: %v", k.name, n, w.firstAfter(), s.w.well())
 		}
 	case failed:
 		if e.For > time.Duration(spec.Recovery.MaxAttempts)*(spec.Recovery.Cooldown.Duration+5*time.Minute)+margin && !w.failed {
 			s.fail("%s lasted for %s, and evenkeel did not give up", k.name, e.For)
 		}
-		if w.begins > int(spec.Recovery.MaxAttempts) {
-			s.fail("%s: %d recoveries", k.name, w.begins)
+		if n := len(w.begins); n > int(spec.Recovery.MaxAttempts) {
+			s.fail("%s: %d recoveries", k.name, n)
 		}
 	case held:
 		ask := 3*spec.Interval.Duration + 2*time.Minute
 		if e.For > ask && (!slices.Contains(w.blames, v1alpha1.Blame(k.blame)) || !slices.Contains(w.told, v1alpha1.Blame(k.blame))) {
 			s.fail("%s: the blame is %v, told is %v, and not %s", k.name, w.blames, w.told, k.blame)
 		}
-		if w.begins > mayBegin[k.name] {
-			s.fail("%s: %d recoveries", k.name, w.begins)
+		for _, blame := range w.told {
+			if blame != v1alpha1.Blame(k.blame) && !slices.Contains(alsoTold[k.name], blame) {
+				s.fail("%s: told is %s, and the blame is %s", k.name, blame, k.blame)
+			}
+		}
+		if n := len(w.begins); n > mayBegin[k.name] {
+			s.fail("%s: %d recoveries", k.name, n)
+		}
+		for _, b := range w.begins {
+			if !b.atLimit && b.at < w.a.till {
+				s.fail("%s: a recovery begins %s after its beginning, and not at a hold's limit", k.name, b.at-w.a.from)
+			}
 		}
 	case respected:
 		respect := spec.Recovery.RespectStop.Duration
-		if w.begins == 0 || w.firstAt-w.a.from < respect || w.firstAt-w.a.from > respect+3*time.Minute {
-			s.fail("an operator's stop: %d recoveries, the first after %s", w.begins, w.firstAt-w.a.from)
+		if after := w.firstAfter(); after < respect || after > respect+3*time.Minute {
+			s.fail("an operator's stop: %d recoveries, the first after %s", len(w.begins), after)
 		}
 	}
 }
