@@ -98,37 +98,53 @@ check_planted() {
 # check_mutants: every small change to what decides is noticed, or docs/mutants.md says why not.
 check_mutants() { logged 1-mutants go run ./hack/mutants; }
 
-# check_fuzz: every fuzz target for FUZZTIME.
+# packages_of: the packages of the files on standard input, as go test takes them.
+packages_of() { xargs -n1 dirname | sort -u | sed 's,^\(\./\)\?,./,'; }
+
+# check_fuzz [SECONDS]: every fuzz target for FUZZTIME, or, where that is not set, for its share of the seconds. One that is red
+# does not end the others.
 check_fuzz() {
-  local package target targets
+  local package target name targets=() each red=0
   while IFS= read -r package; do
-    targets=$(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true)
-    for target in $targets; do
-      printf '%s %s for %s\n' "$package" "$target" "$FUZZTIME"
-      logged "2-fuzz-$(basename "$package")-$target" \
-        go test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 5s "$package"
-    done
-  done < <(git_files '*_test.go' | xargs -0 grep -l '^func Fuzz' | xargs -n1 dirname | sort -u | sed 's,^\(\./\)\?,./,')
+    while IFS= read -r name; do targets+=("$package $name"); done < <(go test -list '^Fuzz' "$package" | grep '^Fuzz')
+  done < <(git_files '*_test.go' | xargs -0 grep -l '^func Fuzz' | packages_of)
+  each=${FUZZTIME:-$((${1:-0} / ${#targets[@]} + 1))s}
+  for target in "${targets[@]}"; do
+    package=${target% *} name=${target#* }
+    printf '%s %s for %s\n' "$package" "$name" "$each"
+    logged "2-fuzz-$(basename "$package")-$name" \
+      go test -run '^$' -fuzz "^$name\$" -fuzztime "$each" -fuzzminimizetime 5s "$package" || red=1
+  done
+  return $red
+}
+
+# check_repeated VARIABLE TIMES: the tests that VARIABLE says how often to repeat something, such as RACE_ROUNDS; those of the
+# files that name it.
+check_repeated() {
+  local variable=$1 times=$2 files packages names
+  mapfile -d '' files < <(git_files '*_test.go' | xargs -0 grep -lZ "\"$variable\"")
+  mapfile -t packages < <(printf '%s\n' "${files[@]}" | packages_of)
+  names=$(grep -hoP '^func \KTest\w+' "${files[@]}" | paste -sd'|')
+  printf '%s=%s: %s\n' "$variable" "$times" "${names//|/, }"
+  logged "1-repeated-$variable" env "$variable=$times" go test -count=1 -v -timeout 300m -run "^($names)\$" "${packages[@]}"
 }
 
 # stack_down ends the stack if it was we who began it; what was built stays.
 stack_down() {
   [[ -e $section_logs/stack ]] || return 0
   printf '\n=== hack/stack down\n'
-  as_root hack/stack down
+  as_root hack/stack down && rm -f "$section_logs/stack"
 }
 
+# check_e2e [NAME [FLAG]…]: end-to-end tests, all that are chosen unless the flags say which. It says how to run the same again.
 check_e2e() {
+  local name=${1:-e2e}
+  (($# == 0)) || shift
   as_root hack/stack status >/dev/null 2>&1 || touch "$section_logs/stack"
   as_root hack/stack up
-  run_e2e
-}
-
-# run_e2e says how to run the same again.
-run_e2e() {
   export E2E_SEED=${E2E_SEED:-$(commit_seed)} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
   printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS"
-  logged 3-e2e as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" ./hack/e2e/...
+  logged "3-$name" as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" "$@" ./hack/e2e/...
 }
 
 # check_vps [PATTERN]: evenkeel as a service, on a machine with systemd of its own; the tests that PATTERN names, or all. Where a

@@ -1,10 +1,13 @@
 # shellcheck shell=bash
-# Runs named sections one after the other, with a heading and a time for each, stops at the first that is red, and always
-# ends with a summary. For hack/test and hack/prove.
+# Runs named sections one after the other, with a heading and a time for each, stops at the first that is red (unless told
+# to go on), and always ends with a summary. For hack/test and hack/prove.
 
 section_names=() section_results=() section_seconds=()
-section_logs='' # the folder that keeps what go test says
+section_logs='' # the folder that keeps what go test says; one that is set before sections_begin is not removed
 section_ends=() # functions that are called before the summary, whatever happens
+section_litter='' # the folder that is removed at the end
+sections_go_on='' # if set, a section that is red does not end the others
+sections_kept=''  # if set, the file that keeps how sections ended: what stands in it is not run again
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 die() {
@@ -14,8 +17,15 @@ die() {
 
 # section NAME FUNCTION [ARG]…: runs a function, and exits if it fails. It runs in a shell of its own with set -e.
 section() {
-  local name=$1 start=$SECONDS code
+  local name=$1 start=$SECONDS code was
   shift
+  if was=$(section_was "$name"); then
+    section_names+=("$name")
+    section_results+=("${was% *}")
+    section_seconds+=("${was#* }")
+    printf '\n=== %s: %s, as it was run before\n' "$name" "${was% *}"
+    return
+  fi
   printf '\n=== %s\n' "$name"
   set +e
   (
@@ -29,16 +39,26 @@ section() {
   if ((code)); then
     section_results+=(FAILED)
     printf -- '--- %s: FAILED after %s s (exit %s)\n' "$name" $((SECONDS - start)) "$code"
-    exit "$code"
+    [[ $sections_go_on ]] || exit "$code"
+  else
+    section_results+=(ok)
+    printf -- '--- %s: ok, %s s\n' "$name" $((SECONDS - start))
   fi
-  section_results+=(ok)
-  printf -- '--- %s: ok, %s s\n' "$name" $((SECONDS - start))
+  [[ ! $sections_kept ]] || printf '%s %s %s\n' "$name" "${section_results[-1]}" "${section_seconds[-1]}" >>"$sections_kept"
+}
+
+# section_was NAME: how a section ended that was run before, and how many seconds it took.
+section_was() {
+  [[ -f $sections_kept ]] && sed -n "s/^$1 //p" "$sections_kept" | grep -m 1 .
 }
 
 # sections_begin [EXTRA]…: what is called at the end, before the summary.
 sections_begin() {
   section_ends=("$@")
-  section_logs=$(mktemp -d "${TMPDIR:-/tmp}/evenkeel-test.XXXXXX")
+  if [[ ! $section_logs ]]; then
+    section_logs=$(mktemp -d "${TMPDIR:-/tmp}/evenkeel-test.XXXXXX")
+    section_litter=$section_logs
+  fi
   trap sections_end EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -50,6 +70,7 @@ sections_end() {
   trap - EXIT
   set +e
   for i in "${section_ends[@]}"; do "$i" || code=$((code ? code : 1)); done
+  for i in "${section_results[@]}"; do [[ $i == ok ]] || code=$((code ? code : 1)); done
   printf '\n=== summary\n'
   for i in "${!section_names[@]}"; do
     printf '%-12s %-7s %5s s\n' "${section_names[i]}" "${section_results[i]}" "${section_seconds[i]}"
@@ -60,7 +81,7 @@ sections_end() {
     printf '\n=== what go test said\n'
     cat "$section_logs"/*.log | grep -E '^(ok|FAIL|panic:|--- FAIL|    --- FAIL|WARNING: DATA RACE)' | grep -v 'no test files'
   fi
-  rm -rf "$section_logs"
+  [[ ! $section_litter ]] || rm -rf "$section_litter"
   exit "$code"
 }
 
