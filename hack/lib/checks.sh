@@ -136,14 +136,17 @@ stack_down() {
   as_root hack/stack down && rm -f "$section_logs/stack"
 }
 
-# check_e2e [NAME [FLAG]…]: end-to-end tests, all that are chosen unless the flags say which. It says how to run the same again.
-check_e2e() {
-  local name=${1:-e2e}
-  (($# == 0)) || shift
+# check_e2e: the end-to-end tests that are chosen.
+check_e2e() { run_e2e e2e -skip '^TestSoak$'; }
+
+# run_e2e NAME FLAG…: end-to-end tests; it says how to run the same again.
+run_e2e() {
+  local name=$1
+  shift
   as_root hack/stack status >/dev/null 2>&1 || touch "$section_logs/stack"
   as_root hack/stack up
   export E2E_SEED=${E2E_SEED:-$(commit_seed)} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
-  printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/test e2e\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS"
+  printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/%s %s\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS" "${0##*/}" "$name"
   logged "3-$name" as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" "$@" ./hack/e2e/...
 }
 
@@ -155,4 +158,10 @@ check_vps() {
     return
   fi
   logged 4-vps as_root go test -tags vps -v -count=1 -timeout 40m -run "${1:-.}" ./hack/service
+}
+
+# check_soak [SECONDS]: one fault after the other on the real stack, for SOAK_SECONDS.
+check_soak() {
+  export SOAK_SECONDS=${SOAK_SECONDS:-${1:-60}}
+  run_e2e soak -run '^TestSoak$'
 }
