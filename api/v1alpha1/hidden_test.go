@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -31,7 +32,7 @@ func TestWithoutSecrets(t *testing.T) {
 			t.Errorf("want %s in it: %s", want, text)
 		}
 	}
-	if after, _ := json.Marshal(app); string(after) != string(before) {
+	if after, _ := json.Marshal(app); !bytes.Equal(after, before) {
 		t.Error("the App itself was changed")
 	}
 	if (*App)(nil).WithoutSecrets() != nil {
