@@ -7,13 +7,14 @@ import (
 
 const head = `# What goes wrong, and what evenkeel does
 
-This page is made by ` + "`hack/generate`" + ` from the table that the end-to-end tests run (hack/e2e/table): each row was injected into a
-real machine with Next.js under PM2 behind Nginx, with PostgreSQL (` + "`hack/stack fault NAME`" + `), and what it says is what the test
-asks for. Nothing but the application's own processes ever loses its process: PM2's daemon, another application in the same PM2,
+This page is made by ` + "`hack/generate`" + ` from the table that the end-to-end tests run (hack/e2e/table). A row with faults
+(` + "`hack/stack fault NAME`" + `) is injected by them into a real machine with Next.js under PM2 behind Nginx, with PostgreSQL, and the test
+asks for what the row says. A row without them has a test of its own on that machine, which says what it asks for; and those at the
+end of this page, over recorded facts, cannot be injected there. Nothing but the application's own processes ever loses its process: PM2's daemon, another application in the same PM2,
 Nginx and its workers, PostgreSQL, a stray Node process of the same user and one of another user are the same before and
 after, but for those that the failure itself ends.
 
-- **evenkeel** says what it does: *nothing* costs no attempt and tells nobody; *hold* tells whose fault it is, does nothing, and tells
+- **evenkeel** says what it does: *nothing* costs no attempt and tells of no failure (of some things it warns); *hold* tells whose fault it is, does nothing, and tells
   the end; a *plain* or *clean* recovery is one, and mends it; *attempts, then Failed* are as many as there are, and then an
   operator's reset.
 - **process** says whether the application's own process is kept.
