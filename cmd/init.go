@@ -161,7 +161,8 @@ func initText(d draft.Draft, file string, s style) string {
 		f := shellWord(file)
 		b.WriteString(table("  ", [][]cell{
 			{{"evenkeel check -f " + f, nil}, {"one look; nothing is changed", s.dim}},
-			{{"evenkeel run -f " + f, nil}, {"supervise", s.dim}},
+			{{"evenkeel run -f " + f, nil}, {"supervise, in the foreground", s.dim}},
+			{{"sudo evenkeel install -f " + f, nil}, {"supervise as a service", s.dim}},
 		}))
 	}
 	return b.String()

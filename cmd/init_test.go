@@ -58,7 +58,7 @@ func TestInit(t *testing.T) {
 	}
 	other := filepath.Join(dir, "my file.yaml")
 	b.wants(b.run(nil, "init", "-o", other), exitWell, "wrote "+other, "evenkeel run -f '"+other+"'")
-	b.wants(b.run(nil, "init", "-o", "none/x.yaml"), exitNotWell, "none/x.yaml: no such file")
+	b.wants(b.run(nil, "init", "-o", "none/x.yaml"), exitNotWell, "writing none/x.yaml: open none: no such file")
 	b.wants(b.run(nil, "init", "a", "b"), exitUsage)
 }
 

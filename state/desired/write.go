@@ -61,7 +61,7 @@ func Create(file string, content []byte, replace bool) error {
 	}
 	unlock, err := lockFolder(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("writing %s: %w", file, err)
 	}
 	defer unlock()
 	tmp, err := write(file, 0o644, content, keepAll)
