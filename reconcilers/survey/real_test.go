@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -242,10 +243,12 @@ func TestDialsNobodyWithoutSites(t *testing.T) {
 	if got := s.askPublic(t.Context(), nil); got != nil {
 		t.Errorf("%+v", got)
 	}
-	s.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no way there") }
+	s.Dial = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
 	site := Site{}
 	site.Names, site.Listens = []string{"a.example.com"}, []nginx.Listen{{Port: 80}}
-	if got := s.askPublic(t.Context(), []Site{site}); len(got) != 1 || got[0].Answer.Class == facts.Answered || got[0].Answer.Error != "no way there" {
+	if got := s.askPublic(t.Context(), []Site{site}); len(got) != 1 || got[0].Answer.Class != facts.Refused {
 		t.Errorf("%+v", got)
 	}
 }
