@@ -105,22 +105,20 @@ func (s *score) restart(w *world) {
 	}
 }
 
-// note counts a restart that is about to happen: was it needed?
+// note counts a restart that is about to happen: was it needed? One that was not is counted once, under the first that fits.
 func (s *score) note(w *world) {
 	s.Restarts++
-	if w.well() && !w.env.leak {
-		s.Needless++
-		if e := &w.env; e.proxy || e.proxyBad || e.dns || e.cert || e.network || e.hog || e.noEnv {
-			s.Foreign++
-		}
-	}
-	if w.cond.dbErrors || w.env.starved || w.env.squeezed {
-		s.Foreign++
-	}
-	if w.env.deploying {
+	e := &w.env
+	well := w.well() && !e.leak
+	way := e.proxy || e.proxyBad || e.dns || e.cert || e.network || e.hog || e.noEnv
+	switch {
+	case e.deploying:
 		s.Deploy++
-	}
-	if w.pm2.standing && !w.pm2.byKeeper {
+	case w.pm2.standing && !w.pm2.byKeeper:
 		s.Hit++
+	case well && way, w.cond.dbErrors, e.starved, e.squeezed:
+		s.Foreign++
+	case well:
+		s.Needless++
 	}
 }
