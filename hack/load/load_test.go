@@ -45,6 +45,8 @@ func TestManyApps(t *testing.T) {
 	t.Log("all well:         ", idle)
 	c.fail()
 	c.until("all that fail are seen to", func() bool { return c.degraded(c.failing) })
+	// each heartbeat hangs once before what is taken of the machine has come to rest
+	c.until("sinks hang", func() bool { return c.hung.Load() >= int64(apps+len(c.failing)) })
 	busy := c.measure(window)
 	t.Log("a tenth is failing:", busy)
 
@@ -62,9 +64,6 @@ func TestManyApps(t *testing.T) {
 	}
 	if mended == 0 {
 		t.Error("nothing was done about those that fail: the test proves nothing")
-	}
-	if silent := c.hung.Load(); silent == 0 {
-		t.Error("no sink has hung: the test proves nothing")
 	}
 	t.Logf("%d recoveries of %d that fail, %d requests that nobody answered", mended, len(c.failing), c.hung.Load())
 
