@@ -341,8 +341,8 @@ func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	}
 	unasked := w.env.noEnv && after.Verdict.Rule == "hung" // nobody can ask a database whose address is gone
 	if a := w.app; a != nil && !atLimit && !unasked && a.ready != forever && w.now > a.ready+15*time.Second && !a.hung && !a.errors && !a.deaf && !memory &&
-		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.env.starved || w.env.squeezed) && !w.env.flaky && w.faultSince < seen {
-		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors, w.env.starved || w.env.squeezed, after.Verdict.Rule)
+		w.orphan == nil && w.cond.diesIn == 0 && !w.cond.cache && !w.cond.noBuild && after.Verdict.Rule != "crash-loop" && (w.cond.dbErrors || w.cond.needErrors || w.env.starved || w.env.squeezed) && !w.env.flaky && w.faultSince < seen {
+		s.fail("the fault is another's (database %v, machine %v), and the application is restarted (%s)", w.cond.dbErrors || w.cond.needErrors, w.env.starved || w.env.squeezed, after.Verdict.Rule)
 	}
 	respect := s.k.appOr(s).Spec.Recovery.RespectStop.Duration
 	p := &w.pm2

@@ -31,6 +31,19 @@ func addHeld() {
 			return set(&w.cond.dbErrors)
 		},
 		func(s *sim) { s.w.cond.dbErrors = false })
+	// What evenkeel does not ask: another service, the name servers, a Redis. Only the application's log tells.
+	for name, by := range map[string]struct {
+		blame string
+		need  facts.Need
+	}{
+		"service-down":      {"Network", facts.Need{Kind: facts.NeedService, End: facts.NeedSilent, Port: 443}},
+		"names-down":        {"DNS", facts.Need{Kind: facts.NeedName, End: facts.NeedNoName}},
+		"cache-server-down": {"Database", facts.Need{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 6379}},
+	} {
+		hold(name, by.blame, 5*time.Minute, 4*time.Hour,
+			func(w *world, _ *Entry) bool { w.cond.need = by.need; return set(&w.cond.needErrors) },
+			func(s *sim) { s.w.cond.needErrors = s.under("service-down", "names-down", "cache-server-down") })
+	}
 	hold("disk-full", "Disk", 5*time.Minute, time.Hour,
 		func(w *world, e *Entry) bool {
 			was := w.disk.full || w.env.diskShort

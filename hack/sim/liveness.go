@@ -164,7 +164,7 @@ func (s *sim) foreignStands() bool {
 	e, c, p := &w.env, &w.cond, &w.pm2
 	return e.proxy || e.proxyBad || e.dns || e.cert || e.network || e.noEnv || e.hog || e.starved || e.squeezed || w.disk.full || e.diskShort ||
 		e.blind || e.deploying || c.noModule || c.noFolder || (w.orphan != nil && w.orphan.under != 0) || (w.app != nil && w.app.full) ||
-		c.noBuild || c.dbErrors || w.strange != nil || (!p.up && p.lost) || p.hung || (!p.listed && s.desired.Spec.Runtime.PM2.Start == "")
+		c.noBuild || c.dbErrors || c.needErrors || w.strange != nil || (!p.up && p.lost) || p.hung || (!p.listed && s.desired.Spec.Runtime.PM2.Start == "")
 }
 
 // clear says that nothing that a recovery cannot mend is wrong.
@@ -255,7 +255,7 @@ func (c *checker) stuck(r *v1alpha1.AppStatus, app *v1alpha1.App, paused bool) {
 
 // mayBegin is how many recoveries a fault of somebody else may cost that strikes alone: one at its hold's limit, and one when
 // it is over, where PM2 has given up by then.
-var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2, "two-daemons": 1}
+var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "service-down": 1, "names-down": 1, "cache-server-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2, "two-daemons": 1}
 
 // alsoTold are blames that may be told beside a kind's own where it strikes alone, and why.
 var alsoTold = map[string][]v1alpha1.Blame{

@@ -190,7 +190,7 @@ func (e *eyes) local(l *look) (v1alpha1.CheckResult, time.Duration) {
 		f.Class, f.Status = facts.Closed, 0
 	case w.cond.dbErrors && w.env.how.database == dbSilent: // it waits for its database, and so do those who ask
 		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
-	case w.app.errors || w.cond.dbErrors || (w.env.flaky && int64(w.now/time.Second)%2 == 0):
+	case w.app.errors || w.cond.dbErrors || w.cond.needErrors || (w.env.flaky && int64(w.now/time.Second)%2 == 0):
 		f.Status = 500
 	}
 	f.Error = map[facts.Class]string{facts.Timeout: "no answer in time", facts.Refused: "connection refused", facts.Closed: "the connection was closed"}[f.Class]
@@ -257,6 +257,9 @@ func (e *eyes) process(l *look) v1alpha1.CheckResult {
 	f.Rows = []facts.Row{row}
 	if !w.well() {
 		f.Signs, f.Cause = w.signs(), fmt.Sprintf("read %d", w.cond.reads)
+		if w.cond.needErrors && l.life != nil {
+			f.Needs = []facts.Need{w.cond.need}
+		}
 	}
 	if p.standing {
 		f.StopOrdered, f.StopOrderedFor = e.stopOrdered(l)

@@ -207,6 +207,11 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/words.go", from: "case !v.grewMost(grown):", to: "case false:"},
 	}},
+	{"an application was restarted for a service that it could not reach, and given up", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+		{Kind: "service-down", At: 90 * time.Minute, For: 2 * time.Hour, Alone: true},
+	}}, []plant{
+		{file: "reconcilers/verdict/table.go", from: "\truleDependencyDown,\n", to: ""},
+	}},
 }
 
 // TestSchedulesThatOnceBroke replays the schedules of all findings: none breaks any more.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +121,7 @@ func (s *Schedule) alone(r *rand.Rand, seed uint64, n int) {
 		}
 		s.add(e)
 		at = e.At + e.For
-		if kinds[name].expect == failed || kinds[name].name == "database-down" {
+		if kinds[name].expect == failed || slices.Contains([]string{"database-down", "service-down", "names-down", "cache-server-down"}, name) {
 			s.add(entry(r, "reset", at+25*time.Minute))
 		}
 		at += span(r, 6*time.Hour, 15*24*time.Hour)

@@ -77,6 +77,9 @@ type conditions struct {
 	noFolder  bool // the application's folder is gone
 	reads     int  // numbers what a start reads: another one where somebody has changed it
 	dbErrors  bool // the database is down, and pages answer 500 because of it
+	// needErrors: another thing that it needs is down, and pages answer 500 because of it; need is what its log says of it.
+	needErrors bool
+	need       facts.Need
 }
 
 // surroundings are the machine and the way to the public.
@@ -146,7 +149,7 @@ func (w *world) pid() int { w.pids++; return w.pids }
 func (w *world) well() bool {
 	a := w.app
 	return a != nil && !a.hung && !a.errors && !a.deaf && !a.full && w.now >= a.ready && w.orphan == nil && w.strange == nil &&
-		!w.cond.dbErrors && !w.env.starved && !w.env.squeezed && !w.env.flaky
+		!w.cond.dbErrors && !w.cond.needErrors && !w.env.starved && !w.env.squeezed && !w.env.flaky
 }
 
 // served says whether the world gets the site. An orphan serves too, if old pages.

@@ -23,7 +23,7 @@ func processResult(l *look, start ofStart) v1alpha1.CheckResult {
 	s := &l.snapshot
 	f := facts.Process{
 		Runtime: l.app.Spec.Runtime.Kind(), Home: s.Daemon.Home, Daemon: s.Daemon.Reachable, DaemonPID: s.Daemon.PID, State: string(s.State()),
-		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Killed: l.history.Killed(), Signs: start.signs,
+		Life: l.life, Age: l.age, Answered: l.answered, Crashes: l.history.Unplanned(), Ordered: len(l.history.Exits) - l.history.Unplanned(), Killed: l.history.Killed(), Signs: start.signs, Needs: start.needs,
 		FolderMissing: start.folderMissing, Cause: start.cause,
 	}
 	manager := l.app.Spec.Runtime.Manager()

@@ -49,6 +49,8 @@ type Process struct {
 	StopOrderedFor time.Duration `json:"stopOrderedFor,omitempty"`
 	// Signs are the known signs found at the end of the application's error log, if it is fresh.
 	Signs []Sign `json:"signs,omitempty"`
+	// Needs are what its error log says of others that it could not reach, since the present failure began, in this life.
+	Needs []Need `json:"needs,omitempty"`
 	// FolderMissing says that the application's directory does not exist.
 	FolderMissing bool `json:"folderMissing,omitempty"`
 	// Cause is the signature of what a start reads (names, sizes and times of files, nothing of what is in them), where the
@@ -95,6 +97,36 @@ const (
 	SignOutOfMemory    Sign = "OutOfMemory"
 	SignDatabase       Sign = "Database"
 	SignInterpreter    Sign = "Interpreter" // the program that runs it was not found
+)
+
+// Need is what the application could not reach, by its own word. Nothing of the line is kept but the port.
+type Need struct {
+	Kind NeedKind `json:"kind"`
+	End  NeedEnd  `json:"end"`
+	// Port is that of the address; 0 where none was said.
+	Port int `json:"port,omitempty"`
+}
+
+// NeedKind is what it is.
+type NeedKind string
+
+// The kinds.
+const (
+	NeedDatabase NeedKind = "Database"
+	NeedName     NeedKind = "Name" // of a machine, which was to be looked up
+	NeedService  NeedKind = "Service"
+)
+
+// NeedEnd is how the attempt ended.
+type NeedEnd string
+
+// The ends.
+const (
+	NeedRefused NeedEnd = "Refused"
+	NeedSilent  NeedEnd = "Silent"
+	NeedNoWay   NeedEnd = "NoWay"
+	NeedNoName  NeedEnd = "NoName"
+	NeedLogin   NeedEnd = "LoginRefused"
 )
 
 // Whose says whose a listening socket is.

@@ -135,6 +135,9 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 	case s.up && !answers && s.local.Class == facts.Answered && s.lead.Check == v1alpha1.CheckLocal && !orphan && s.process.Crashes < crashExits &&
 		slices.Contains(s.process.Signs, facts.SignDatabase) && s.database.Class != facts.DatabaseReachable && !slices.Contains(s.process.Signs, facts.SignCache) && look(c).lives() < crashLives:
 		return "it runs, and its database is to blame"
+	case s.up && !answers && s.local.Class == facts.Answered && s.lead.Check == v1alpha1.CheckLocal && !orphan && s.process.Crashes < crashExits &&
+		len(s.process.Needs) > 0 && s.database.Class != facts.DatabaseReachable && !slices.Contains(s.process.Signs, facts.SignCache) && look(c).lives() < crashLives:
+		return "it runs, and what it needs of others is to blame"
 	case s.up && o.Status(v1alpha1.CheckDatabase) == metav1.ConditionFalse && s.local.Class == facts.Answered && !orphan &&
 		(!answers || !s.database.Class.Fails()) && // what answers while its database is down may be recovered for another reason
 		o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse && s.process.Crashes < crashExits && look(c).lives() < crashLives && !crashing &&

@@ -100,6 +100,11 @@ var troubles = []trouble{
 		w.local.Class, w.local.Status, w.process.Signs = facts.Answered, 500, []facts.Sign{facts.SignDatabase}
 		w.fail(r, "local", "public")
 	},
+	func(r *rand.Rand, w *world) { // as where something else that it needs is down
+		w.local.Class, w.local.Status = facts.Answered, 500
+		w.process.Needs = []facts.Need{{Kind: oneOf(r, facts.NeedDatabase, facts.NeedName, facts.NeedService), End: facts.NeedRefused, Port: oneOf(r, 0, 5432, 6379)}}
+		w.fail(r, "local", "public")
+	},
 	func(r *rand.Rand, w *world) { w.status["local"] = maybe },
 	// who listens
 	func(r *rand.Rand, w *world) {

@@ -136,6 +136,14 @@ func TestWhatWasFoundIsSaid(t *testing.T) {
 			"it has been gone for longer than its coming back may take: 5s"},
 		{"the database", databaseFails, func(w *world) { w.asked(facts.DatabaseFull) }, nil,
 			"the database was asked, and does not serve: " + string(facts.DatabaseFull)},
+		{"what it needs", needFails, func(w *world) {
+			w.process.Needs = []facts.Need{
+				{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 6379}, {Kind: facts.NeedService, End: facts.NeedSilent},
+				{Kind: facts.NeedService, End: facts.NeedNoWay, Port: 443}, {Kind: facts.NeedName, End: facts.NeedNoName}, {Kind: facts.NeedDatabase, End: facts.NeedLogin},
+			}
+		}, nil, "its log says, since it fails, that it could not reach something else, or was refused there: a database (port 6379) did not take its connection; " +
+			"a service did not answer in time; a service (port 443) could not be reached; the name of another machine did not resolve; a database refused its login"},
+		{"no needs", needFails, func(*world) {}, nil, "its log does not say, since it fails, that something else could not be reached"},
 		{"name servers that were not asked", nameServersFail, func(*world) {}, nil,
 			"the name servers answer, or they were not asked again"},
 		{"name servers", nameServersFail, func(w *world) { w.public.Names = &facts.Names{Outcome: facts.NoServer} }, nil,

@@ -50,6 +50,7 @@ var rules = []Rule{
 	ruleDatabaseFile,
 	ruleDatabaseUnwell,
 	ruleDatabaseJustBack,
+	ruleDependencyDown,
 	ruleHung,
 	ruleDatabaseDown,
 	ruleDiskCache,

@@ -211,6 +211,40 @@ func TestVerdicts(t *testing.T) {
 			w.process.Signs = []facts.Sign{facts.SignDatabase}
 			w.status["local"], w.status["public"] = no, no
 		}, nil, "database-down", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and it could not reach a database that nobody asks", func(w *world) {
+			w.fails(500)
+			w.process.Needs = []facts.Need{{Kind: facts.NeedName, End: facts.NeedNoName}, {Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 5432}}
+		}, nil, "dependency-down", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"500, and a name did not resolve", func(w *world) {
+			w.fails(500)
+			w.process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedSilent}, {Kind: facts.NeedName, End: facts.NeedNoName}}
+		}, nil, "dependency-down", v1alpha1.BlameDNS, v1alpha1.RemedyHold, ""},
+		{"it waits for a service that does not answer", func(w *world) {
+			w.timesOut()
+			w.process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedSilent, Port: 443}}
+		}, nil, "dependency-down", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
+		{"it hangs, and could not reach a service before", func(w *world) {
+			w.timesOut()
+			w.port.Listeners[0].Waiting = 3
+			w.process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedSilent, Port: 443}}
+		}, nil, "hung", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"500, it could not reach its database, and that serves", func(w *world) {
+			w.fails(500)
+			w.asked(facts.DatabaseReachable)
+			w.process.Needs = []facts.Need{{Kind: facts.NeedDatabase, End: facts.NeedLogin}}
+		}, nil, "server-error", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"500, its database serves, and it could not reach another", func(w *world) {
+			w.fails(500)
+			w.asked(facts.DatabaseReachable)
+			w.process.Needs = []facts.Need{{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 6379}}
+		}, nil, "dependency-down", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"it is gone, and could not reach its database", func(w *world) {
+			w.gone(runtime.Errored)
+			w.process.Needs = []facts.Need{{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 5432}}
+		}, nil, "process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it answers, and could not reach something that it can do without", func(w *world) {
+			w.process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedRefused, Port: 8080}}
+		}, nil, "healthy", v1alpha1.BlameNone, v1alpha1.RemedyNone, ""},
 		{"500, and the database's configuration is gone", func(w *world) {
 			w.local.Status = 500
 			w.unconfigured()
