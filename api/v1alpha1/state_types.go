@@ -358,6 +358,8 @@ type Verdict struct {
 	HoldLimit metav1.Duration `json:"holdLimit,omitzero"`
 	// ActAtLimit says that at the limit one plain recovery is tried; otherwise the hold goes on and the alert is repeated.
 	ActAtLimit bool `json:"actAtLimit,omitempty"`
+	// AtLimit says in words what happens at the limit, or why there is none.
+	AtLimit string `json:"atLimit,omitempty"`
 	// LookAgain asks for the next look sooner than the interval.
 	LookAgain metav1.Duration `json:"lookAgain,omitzero"`
 	// Evidence lists what was seen.

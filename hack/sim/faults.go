@@ -320,7 +320,7 @@ func addRuntime() {
 			return up
 		},
 		end: func(s *sim, _ *Entry) { s.w.resurrect() }})
-	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, _ *Entry) bool {
+	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, e *Entry) bool {
 		p := &s.w.pm2
 		if !p.up || !p.listed {
 			return false
@@ -330,7 +330,11 @@ func addRuntime() {
 			s.w.onDeath(l, "pm2 delete")
 		}
 		p.plan++
-		p.listed, p.state, p.standing = false, runtime.Stopped, false
+		p.listed, p.state = false, runtime.Stopped
+		if p.standing = e.N%2 == 0; p.standing { // and its log says that somebody stopped it; else the list was emptied otherwise
+			p.stopAt, p.stopTrue, p.byKeeper = s.w.wall(), s.w.now, false
+			s.check.stoppedByHand()
+		}
 		s.w.note("pm2 delete")
 		return true
 	}, end: func(s *sim, _ *Entry) {

@@ -243,6 +243,9 @@ func (e *eyes) process(l *look) v1alpha1.CheckResult {
 	}
 	if !p.listed {
 		f.State = string(runtime.Missing)
+		if p.standing {
+			f.StopOrdered, f.StopOrderedFor = e.stopOrdered(l)
+		}
 		return result(metav1.ConditionFalse, "NotListed", "PM2 lists no process of that name", f)
 	}
 	state := p.state

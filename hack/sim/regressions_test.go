@@ -207,6 +207,11 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/words.go", from: "case !v.grewMost(grown):", to: "case false:"},
 	}},
+	{"an operator's pm2 delete was undone at once", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+		{Kind: "not-listed", At: 90 * time.Minute, For: time.Hour, N: 2},
+	}}, []plant{
+		{file: "reconcilers/verdict/view.go", from: " || v.deleted()", to: ""},
+	}},
 	{"an application was restarted for a service that it could not reach, and given up", Schedule{Length: 6 * time.Hour, Entries: []Entry{
 		{Kind: "service-down", At: 90 * time.Minute, For: 2 * time.Hour, Alone: true},
 	}}, []plant{

@@ -171,7 +171,7 @@ func TestWhoeverStoppedItIsBelievedOnlyWhereItIsStopped(t *testing.T) {
 	}{
 		{"errored after a stop", "process-gone", func(w *world) { w.gone(runtime.Errored) }},
 		{"it runs again", "hung", func(w *world) { w.status["local"], w.local = no, facts.HTTP{Class: facts.Timeout} }},
-		{"not listed any more, and PM2 lives", "process-gone", func(w *world) { w.gone(runtime.Missing); w.process.Revival = "pm2 resurrect" }},
+		{"not listed any more, and PM2 lives", "operator-stop", func(w *world) { w.gone(runtime.Missing); w.process.Rows = nil }},
 		{"PM2 was ended with it", "operator-stop", func(w *world) {
 			w.gone(runtime.Missing)
 			w.process.Daemon, w.process.Revival, w.process.Rows = false, "pm2 resurrect", nil

@@ -126,7 +126,8 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 	case s.down && s.process.Daemon && s.process.State == string(runtime.Errored) && !answers && !slices.Contains(s.process.Signs, facts.SignCache) &&
 		c.Record.Learned.Fault != nil && c.Record.Learned.Fault.Cause == s.process.Cause && look(c).unmoved() >= settleTime:
 		return "the last start failed of a known fault, and nothing has changed"
-	case s.down && s.process.StopOrdered && s.process.State == string(runtime.Stopped):
+	case s.down && s.process.StopOrdered && (s.process.State == string(runtime.Stopped) ||
+		s.process.State == string(runtime.Missing) && s.process.Daemon && c.App.Spec.Runtime.PM2 != nil && c.App.Spec.Runtime.PM2.Start != ""):
 		return "the operator has stopped it"
 	case answers && !orphan && !crashing && o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse && o.Status(v1alpha1.CheckDisk) != metav1.ConditionFalse:
 		return "it answers"

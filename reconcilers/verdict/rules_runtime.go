@@ -109,19 +109,27 @@ var ruleAnswersElsewhere = Rule{
 }
 
 var ruleOperatorStop = Rule{
-	Name: "operator-stop", Sees: "somebody had the process stopped, or ended its process manager, and it was not evenkeel",
+	Name: "operator-stop", Sees: "somebody had the process stopped, took it out of the process manager's list, or ended that, and it was not evenkeel",
 	Blame: v1alpha1.BlameOperator, Reason: "StoppedByOperator", Remedy: v1alpha1.RemedyHold, Certain: true,
 	AtLimit: "after respectStop (15 min) one plain recovery", Act: true,
 	Next: []string{"start it: pm2 start {name}", "to keep it stopped: evenkeel pause {app} --reason '…'"},
 	When: []condition{stoppedByHand, settled},
 	says: func(v *view) string {
 		what := fmt.Sprintf("%q was", v.name())
-		if v.daemonGone() {
+		switch {
+		case v.daemonGone():
 			what += ", and PM2 itself is,"
+		case v.deleted():
+			what += " taken out of PM2's list, and so"
 		}
 		return fmt.Sprintf("%s stopped by hand %s ago", what, v.process.StopOrderedFor.Round(time.Second))
 	},
-	adjust: func(v *view, out *v1alpha1.Verdict) { out.HoldLimit = v.c.App.Spec.Recovery.RespectStop },
+	adjust: func(v *view, out *v1alpha1.Verdict) {
+		out.HoldLimit = v.c.App.Spec.Recovery.RespectStop
+		if v.deleted() {
+			out.Next[0] = "start it: pm2 start " + v.c.App.Spec.Runtime.PM2.Start
+		}
+	},
 }
 
 var ruleRuntimeGone = Rule{

@@ -71,6 +71,10 @@ func TestWhatIsSaidOfTheManager(t *testing.T) {
 			w.daemonGone("pm2 resurrect")
 			w.process.StopOrdered = true
 		}},
+		{"taken out of the list", "operator-stop", "taken out of PM2's list, and so stopped by hand", func(w *world) {
+			w.gone(runtime.Missing)
+			w.process.Rows, w.process.StopOrdered = nil, true
+		}},
 		{"nothing was saved", "runtime-lost", ": nothing was saved", func(w *world) {
 			w.daemonGone("")
 			w.process.NoRevival = "nothing was saved"

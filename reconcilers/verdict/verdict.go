@@ -122,6 +122,9 @@ func (r *Rule) verdict(v *view) v1alpha1.Verdict {
 			out.Plan = r.Plan
 		}
 	}
+	if r.Remedy == v1alpha1.RemedyHold {
+		out.AtLimit = r.AtLimit
+	}
 	if r.adjust != nil {
 		r.adjust(v, &out)
 	}

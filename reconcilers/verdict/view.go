@@ -83,9 +83,16 @@ func notRunning(v *view) bool {
 }
 
 // stopped says that the application does not run because somebody had it stopped, or has ended its process manager, and it
-// was not evenkeel. However it had crashed before: he knows. A process manager that cannot be brought back is another thing.
+// was not evenkeel. However it had crashed before: he knows. Who takes it out of the list has it stopped, too, where it is
+// known how to start it again. A process manager that cannot be brought back is another thing.
 func (v *view) stopped() bool {
-	return notRunning(v) && (v.state() == runtime.Stopped || v.daemonGone() && v.process.Revival != "") && v.process.StopOrdered
+	return notRunning(v) && (v.state() == runtime.Stopped || v.deleted() || v.daemonGone() && v.process.Revival != "") && v.process.StopOrdered
+}
+
+// deleted says that the process manager runs and does not list the application, which spec.runtime says how to start.
+func (v *view) deleted() bool {
+	pm2 := v.c.App.Spec.Runtime.PM2
+	return v.state() == runtime.Missing && v.process.Daemon && pm2 != nil && pm2.Start != ""
 }
 
 // daemonGone says that the process manager itself does not run.

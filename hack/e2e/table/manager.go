@@ -73,8 +73,10 @@ var manager = []Row{
 		Action: Respect, Blame: operator, Rules: []string{"operator-stop"}, App: Replaced, Lift: Itself, Seconds: 50,
 	},
 	{
-		Name: "deleted", Failure: "somebody says pm2 delete: PM2's list has no such process",
-		Faults: []string{"pm2-delete"}, Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lift: Itself, Seconds: 35,
+		Name: "deleted", Failure: "somebody says pm2 delete, and forgets it: PM2's list has no such process",
+		Faults: []string{"pm2-delete"}, Spec: map[string]any{"spec.recovery.respectStop": "15s"},
+		Action: Respect, Blame: operator, Rules: []string{"operator-stop"}, App: Replaced, Lift: Itself,
+		Says: []string{"taken out of PM2's list"}, Seconds: 50,
 	},
 	{
 		Name: "stop-takes-long", Failure: "somebody restarts it while it hangs, and PM2 waits for its kill_timeout of 12 s",

@@ -53,7 +53,7 @@ func Parts() []Part {
 		{Fault: "env-changed", Takes: "env", Outside: true, Blame: config},
 		{Fault: "env-missing", Takes: "env", Outside: true, Blame: config, Shows: soon},
 		{Fault: "pm2-stop", Takes: "manager", Blame: operator, Shows: soon},
-		{Fault: "pm2-delete", Takes: "manager", Blame: blames(v1alpha1.BlameApp, v1alpha1.BlameRuntime), Shows: soon},                                      // if somebody answers all the same
+		{Fault: "pm2-delete", Takes: "manager", Blame: blames(v1alpha1.BlameOperator, v1alpha1.BlameApp, v1alpha1.BlameRuntime), Shows: soon},              // if somebody answers all the same
 		{Fault: "pm2-daemon-hang", Takes: "manager", Outside: true, Blame: manages, Blinds: true},                                                          // whose port it is, say
 		{Fault: "pm2-daemon-kill", Takes: "manager", Lost: []string{"pm2", "shop"}, Blame: blames(v1alpha1.BlameRuntime, v1alpha1.BlamePort), Shows: soon}, // what hangs outlives it
 		{Fault: "memory-low", Takes: "memory", Outside: true, Blame: memory},
