@@ -351,10 +351,18 @@ func holdBlocks(c *pass.Case, v *v1alpha1.Verdict, h *v1alpha1.Hold) *v1alpha1.B
 	}
 	b := &v1alpha1.Blocked{Reason: BlockedHold, Until: h.Until}
 	switch {
+	case h.Until != nil && noAttemptsLeft(c):
+		b.Message = fmt.Sprintf("acting would not help now (%s), and no attempt is left for its limit; it ends when its cause ends", v.Reason)
 	case h.Until != nil:
 		b.Message = fmt.Sprintf("acting would not help now (%s); at the limit one recovery is tried", v.Reason)
 	default:
 		b.Message = fmt.Sprintf("acting would not help (%s); it ends when its cause ends", v.Reason)
+		switch {
+		case h.LimitSpent && v.ActAtLimit:
+			b.Message += "; its limit is over, at which one recovery was tried"
+		case v.AtLimit != "":
+			b.Message += "; " + v.AtLimit
+		}
 	}
 	return b
 }

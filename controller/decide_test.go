@@ -121,6 +121,9 @@ func TestWhatStandsAgainstActingIsSaid(t *testing.T) {
 	cooling := v1alpha1.NewWait(at(time.Hour).Add(-time.Minute), 5*time.Minute)
 	until := metav1.NewTime(epoch.Add(2 * time.Hour))
 	over := &v1alpha1.Hold{Rule: downAndHeld.Rule, Since: ago}
+	tried := &v1alpha1.Hold{Rule: downAndHeld.Rule, Since: ago, LimitSpent: true}
+	endless := proxyDown
+	endless.AtLimit = "no limit: it heals by itself; the alert is repeated every hour"
 	spent := &v1alpha1.Incident{Spent: 3}
 	paused := func(c *pass.Case) { c.App.Spec.Paused, c.App.Spec.PauseReason = true, "moving house" }
 	for _, tc := range []struct {
@@ -140,7 +143,9 @@ func TestWhatStandsAgainstActingIsSaid(t *testing.T) {
 		{"a pause, at the end of a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: over}, downAndHeld, paused, BlockedPaused, "moving house"},
 		{"a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, downAndHeld, nil, BlockedHold, "at the limit one recovery is tried"},
 		{"a hold without a limit", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, proxyDown, nil, BlockedHold, "it ends when its cause ends"},
-		{"a hold with no attempts left", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: over, Incident: spent}, downAndHeld, nil, BlockedHold, ""},
+		{"a hold without a limit, in its rule's words", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, endless, nil, BlockedHold, "; the alert is repeated every hour"},
+		{"a hold whose limit is over", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: tried}, downAndHeld, nil, BlockedHold, "at which one recovery was tried"},
+		{"a hold with no attempts left", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: over, Incident: spent}, downAndHeld, nil, BlockedHold, "no attempt is left"},
 		{"the budget", v1alpha1.AppStatus{Phase: v1alpha1.PhaseFailed, Incident: spent}, crashed, nil, BlockedFailed, "after a reset"},
 		{"a stand-down", v1alpha1.AppStatus{Phase: v1alpha1.PhaseFailed, StoodDown: true}, crashed, nil, BlockedStoodDown, "stood evenkeel down"},
 	} {
