@@ -121,9 +121,9 @@ func TestWhatWasFoundIsSaid(t *testing.T) {
 			w.port.Listeners = []facts.Listener{{Whose: facts.Stranger, PID: 7, User: "www"}}
 		}, nil, "a stranger listens on its port: pid 7 of user www"},
 		{"no stranger", strangerListens, func(*world) {}, nil, "no stranger listens on its port"},
-		{"the leading check", leadFails, func(*world) {}, nil, "the leading check is not False: local says so"},
+		{"the leading check", leadFails, func(*world) {}, nil, "the leading check does not fail: local says so"},
 		{"the leading check, which was asked", leadUnknown, func(*world) {}, nil, "the leading check could be asked: local says so"},
-		{"a check", fails(v1alpha1.CheckDisk), func(*world) {}, nil, "the check disk is not False: disk says so"},
+		{"a check", fails(v1alpha1.CheckDisk), func(*world) {}, nil, "the check disk does not fail: disk says so"},
 		{"an answer", localTimesOut, func(*world) {}, nil, "it does not time out: Answered"},
 		{"the manager's word", managerBusy, func(w *world) { w.process.State = string(runtime.Waiting) }, nil,
 			"the process manager says that it is stopping, starting or about to restart it: Waiting"},

@@ -105,6 +105,6 @@ var manager = []Row{
 		Name: "daemon-in-another-service", Failure: "PM2's daemon was born inside another service, and dies when that ends",
 		Why:    "the stack has no systemd; that what evenkeel brings back lives in nobody's service is shown over systemd's answers",
 		Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lost: []string{"pm2", "shop"},
-		Proof: "reconcilers/pm2 TestWithoutTheRightToStartItsServiceAScopeIsMade",
+		Proof: "reconcilers/pm2 TestWithoutTheRightToStartItsServiceAUnitIsMade",
 	},
 }
