@@ -120,7 +120,7 @@ func TestWithoutTheRightToStartItsServiceAUnitIsMade(t *testing.T) {
 	if err != nil || r.How != runtime.Revived || !strings.Contains(r.Message, "in a unit of its own") {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if got := w.noted("units-made"); !strings.Contains(got, "--scope ") || !strings.Contains(got, "--service-type=forking") ||
+	if got := w.noted("units-made"); strings.Contains(got, "--scope ") || !strings.Contains(got, "--service-type=forking") ||
 		!strings.Contains(got, "--setenv=PM2_HOME="+w.home+" ") || !strings.HasSuffix(got, "resurrect\n") {
 		t.Errorf("systemd-run was given %q", got)
 	}
