@@ -405,7 +405,7 @@ func (c *checker) begun(r *v1alpha1.AppStatus) {
 		return
 	}
 	at := rec.StartedAt
-	c.lastStart, c.lastStartAt, c.lastCooldown = &at, c.s.w.now, cooldownInForce(c.s.k.appOr(c.s), r.Incident)
+	c.lastStart, c.lastStartAt, c.lastCooldown = &at, c.s.w.truly(at), cooldownInForce(c.s.k.appOr(c.s), r.Incident)
 	c.saidAt = c.s.w.now
 }
 

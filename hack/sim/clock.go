@@ -37,6 +37,14 @@ func (c *clock) instantAt(t time.Duration) v1alpha1.Instant {
 	}
 }
 
+// truly is when an instant was in truth. Of one in an earlier boot no more is known than that it was before this one.
+func (c *clock) truly(i v1alpha1.Instant) time.Duration {
+	if i.BootID != c.instant().BootID {
+		return c.bootAt - 1
+	}
+	return c.bootAt + i.Boot.Duration
+}
+
 func (c *clock) wall() time.Time { return epoch.Add(c.now + c.wallBy) }
 
 // event is something that will happen in the world.

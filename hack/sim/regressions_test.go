@@ -217,6 +217,15 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/table.go", from: "\truleDependencyDown,\n", to: ""},
 	}},
+	{"a recovery was taken to begin when evenkeel, killed as it wrote that, came back", Schedule{Length: 32502 * time.Minute, Entries: []Entry{
+		{Kind: "other-spec", At: 91 * time.Minute, N: 488516},
+		{Kind: "pm2-gone", At: 32415 * time.Minute, For: time.Hour},
+		{Kind: "folder-gone", At: 32451 * time.Minute, For: 1722500 * time.Millisecond},
+		{Kind: "cache-fills-disk", At: 32463 * time.Minute},
+		{Kind: "killed-often", At: 32475 * time.Minute, For: 7 * time.Minute},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "&at, c.s.w.truly(at), cooldown", to: "&at, c.s.w.now, cooldown"},
+	}},
 }
 
 // TestSchedulesThatOnceBroke replays the schedules of all findings: none breaks any more.
