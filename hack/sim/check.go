@@ -394,18 +394,23 @@ func (c *checker) acts(step pass.Step, r *v1alpha1.AppStatus) {
 	}
 }
 
-// begun notes the start of an automatic recovery, once.
+// begun notes the start of an automatic recovery, once. The cooldown of one that an operator has ordered meanwhile takes the
+// place of its own, and may be of another length: he may have changed that.
 func (c *checker) begun(r *v1alpha1.AppStatus) {
 	rec := r.Recovery
 	if rec == nil || rec.ID == c.begunID && c.begunAt.Since(rec.StartedAt) < time.Second && rec.StartedAt.Since(c.begunAt) < time.Second {
 		return
 	}
 	c.begunID, c.begunAt = rec.ID, rec.StartedAt
-	if rec.Trigger != v1alpha1.TriggerAutomatic || !rec.Open() {
+	if !rec.Open() {
+		return
+	}
+	c.lastCooldown = cooldownInForce(c.s.k.appOr(c.s), r.Incident)
+	if rec.Trigger != v1alpha1.TriggerAutomatic {
 		return
 	}
 	at := rec.StartedAt
-	c.lastStart, c.lastStartAt, c.lastCooldown = &at, c.s.w.truly(at), cooldownInForce(c.s.k.appOr(c.s), r.Incident)
+	c.lastStart, c.lastStartAt = &at, c.s.w.truly(at)
 	c.saidAt = c.s.w.now
 }
 

@@ -224,7 +224,18 @@ var onceBroken = []once{
 		{Kind: "cache-fills-disk", At: 32463 * time.Minute},
 		{Kind: "killed-often", At: 32475 * time.Minute, For: 7 * time.Minute},
 	}}, []plant{
-		{file: "hack/sim/check.go", from: "&at, c.s.w.truly(at), cooldown", to: "&at, c.s.w.now, cooldown"},
+		{file: "hack/sim/check.go", from: "&at, c.s.w.truly(at)", to: "&at, c.s.w.now"},
+	}},
+	{"the cooldown before an order was asked for after it, though the operator had made it shorter", Schedule{Length: 160 * time.Minute, Entries: []Entry{
+		{Kind: "deaf", At: 104 * time.Minute},
+		{Kind: "pm2-stop", At: 104 * time.Minute, For: 40 * time.Minute},
+		{Kind: "reset", At: 115 * time.Minute},
+		{Kind: "crash-loop", At: 116 * time.Minute, For: 114 * time.Minute},
+		{Kind: "demand-while-down", At: 116 * time.Minute, Phase: "Cooldown"},
+		{Kind: "other-spec", At: 128 * time.Minute, Phase: "Cooldown"},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "\tc.lastCooldown = cooldownInForce(c.s.k.appOr(c.s), r.Incident)\n\tif", to: "\tif"},
+		{file: "hack/sim/check.go", from: "\tc.saidAt = c.s.w.now\n}", to: "\tc.saidAt, c.lastCooldown = c.s.w.now, cooldownInForce(c.s.k.appOr(c.s), r.Incident)\n}"},
 	}},
 }
 
