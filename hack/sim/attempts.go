@@ -11,6 +11,7 @@ import (
 type attemptBook struct {
 	byID map[string]*attempt
 	open *attempt // the last one that has ended, until evenkeel has looked at what came of it
+	last *attempt // the last one that was looked at
 }
 
 // attempt is an automatic recovery that ended without being verified.
@@ -46,13 +47,16 @@ func (b *attemptBook) failed(incident int64) (n int) {
 
 // countAttempt decides, at the first look after the end of a recovery that was not verified, whether it has failed: the
 // fault is the application's own, and nothing of somebody else's has stood since it began. In mode Observe a recovery is ended
-// unfinished.
+// unfinished. What somebody else does before the cooldown is over may be blamed for it all the same: who comes late cannot tell.
 func (c *checker) countAttempt(after *v1alpha1.AppStatus) {
+	if last := c.attempts.last; last != nil && after.Phase == v1alpha1.PhaseCooldown && (c.s.foreignStands() || seesNothing(c.s.k.appOr(c.s), c.s.w)) {
+		last.counts = false
+	}
 	a := c.attempts.open
 	if a == nil || after.Recovery.Open() || after.Incident == nil {
 		return
 	}
-	c.attempts.open = nil
+	c.attempts.open, c.attempts.last = nil, a
 	a.incident = after.Incident.Number
 	w, app := c.s.w, c.s.k.appOr(c.s)
 	own := w.cond.hangs || w.cond.errors || w.cond.diesIn > 0

@@ -237,6 +237,13 @@ var onceBroken = []once{
 		{file: "hack/sim/check.go", from: "\tc.lastCooldown = cooldownInForce(c.s.k.appOr(c.s), r.Incident)\n\tif", to: "\tif"},
 		{file: "hack/sim/check.go", from: "\tc.saidAt = c.s.w.now\n}", to: "\tc.saidAt, c.lastCooldown = c.s.w.now, cooldownInForce(c.s.k.appOr(c.s), r.Incident)\n}"},
 	}},
+	{"an attempt counted as failed, though evenkeel could ask nothing before it knew", Schedule{Variant: "once", Length: 126 * time.Minute, Entries: []Entry{
+		{Kind: "crash-loop", At: 89 * time.Minute, For: 168 * time.Minute, N: 364375},
+		{Kind: "reset", At: 112 * time.Minute},
+		{Kind: "blind", At: 113 * time.Minute, Phase: "Cooldown", Delay: 23 * time.Second, For: 8 * time.Minute, N: 625041},
+	}}, []plant{
+		{file: "hack/sim/attempts.go", from: "\t\tlast.counts = false\n", to: ""},
+	}},
 }
 
 // TestSchedulesThatOnceBroke replays the schedules of all findings: none breaks any more.
