@@ -141,7 +141,7 @@ func (r *rowTest) nothing() {
 	r.watch()
 	r.lift()
 	r.sup.waitHealthy(r.HealthyWithin() + noise)
-	r.sup.costNothing(r.in, r.t0)
+	r.sup.costNothing(r.in, r.t0, r.Told()...)
 }
 
 // blamed holds the first confirmed verdict against the row.

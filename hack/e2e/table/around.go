@@ -30,8 +30,8 @@ var machine = []Row{
 		Action: Hold, Blame: memory, Rules: []string{"memory-hog"}, App: Kept, Says: []string{"everything else by"}, Seconds: 30,
 	},
 	{
-		Name: "killed-for-memory", Failure: "the kernel's memory killer ends it, and PM2 brings it back",
-		Faults: []string{"oom"}, Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 35,
+		Name: "killed-for-memory", Failure: "the kernel's memory killer ends it, and PM2 brings it back: it is warned of",
+		Faults: []string{"oom"}, Action: Nothing, Alerts: []string{"Warning Memory"}, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 35,
 	},
 	{
 		Name: "disk-short", Failure: "there is little room left where the application lies: told early",
