@@ -136,7 +136,7 @@ func testSecretsOfFiles(w *world) {
 	w.plant("the password in the public address", password)
 	w.plant("the token in the public address", token)
 	site.User, site.RawQuery = url.UserPassword("evenkeel", password), "token="+token
-	d := w.reference().Set("spec.runtime.pm2.start", file).Set("spec.checks.public.url", site.String())
+	d := w.reference().Set("spec.runtime.pm2.start", file).Set("spec.checks.public.url", site.String()).Set("spec.recovery.respectStop", "2s")
 	w.inbox(d)
 	text := "apps:\n  - name: bbyatch\n    script: server.js\n    env:\n"
 	for line := range strings.Lines(w.read(w.app(".env"))) {

@@ -74,6 +74,7 @@ func (p *Prober) causeOf(l *look) string {
 		row := &l.snapshot.Processes[n]
 		add(row.Script)
 		program(row.Interpreter)
+		program(interpreterOf(under(row.Script)))
 	}
 	if exec := app.Spec.Runtime.Exec; exec != nil {
 		for n, word := range exec.Command {
@@ -111,6 +112,30 @@ func (p *Prober) searched(l *look) [][]string {
 		theirs = append(theirs, filepath.Dir(exe))
 	}
 	return append(lists, theirs)
+}
+
+// interpreterOf is the program that a script names in its first line, as the kernel and env(1) read it; empty where it names none.
+func interpreterOf(script string) string {
+	f, err := os.OpenFile(script, os.O_RDONLY|syscall.O_NONBLOCK, 0) // the name may be that of a pipe
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var head [256]byte // the kernel reads no more, either
+	n, _ := f.Read(head[:])
+	line, isScript := bytes.CutPrefix(head[:n], []byte("#!"))
+	if !isScript {
+		return ""
+	}
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	for n, word := range strings.Fields(string(line)) {
+		// env's own options and the variables that it sets stand before the program.
+		if n == 0 && filepath.Base(word) == "env" || n > 0 && (strings.HasPrefix(word, "-") || strings.Contains(word, "=")) {
+			continue
+		}
+		return word
+	}
+	return ""
 }
 
 // firstIn is the file that a name stands for in a list of folders; empty where it is in none.

@@ -153,6 +153,32 @@ func TestACauseLooksForTheInterpreterWhereTheProcessManagerDoes(t *testing.T) {
 	}
 }
 
+// TestAScriptNamesItsInterpreter in its first line, as the kernel reads it, or env for it.
+func TestAScriptNamesItsInterpreter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	for text, want := range map[string]string{
+		"#!/usr/bin/env bun\nrun()":                      "bun",
+		"#! /usr/bin/env -S node --enable-source-maps\n": "node",
+		"#!/usr/bin/env -i A=b deno\n":                   "deno",
+		"#!/opt/bun/bin/bun run\n":                       "/opt/bun/bin/bun",
+		"#!/bin/sh":                                      "/bin/sh",
+		"#!/usr/bin/env\n":                               "",
+		"#!\n":                                           "",
+		"'use strict'\n#!/bin/sh":                        "",
+		"":                                               "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := interpreterOf(path); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := interpreterOf(filepath.Dir(path)) + interpreterOf(path+"/none"); got != "" {
+		t.Errorf("no file: %q", got)
+	}
+}
+
 func TestAFolderIsMissingOnlyWhereThatIsKnown(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]bool{dir: false, filepath.Join(dir, "none"): true, filepath.Join(dir, "none", "deeper"): true, "": false} {

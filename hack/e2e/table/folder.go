@@ -27,7 +27,7 @@ var folder = []Row{
 	},
 	{
 		Name: "webhook-deploy", Failure: "a deploy that another row of PM2 runs, which receives webhooks, while its front page answers 500: nothing is done until it is over",
-		Faults: []string{"http-500", "webhook-deploy"}, Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Starts: true,
+		Faults: []string{"http-500", "webhook-deploy"}, Unseen: true, Action: Hold, Blame: deploy, Rules: []string{"deploy-at-work"}, App: Replaced, Lift: Itself, Starts: true,
 		Confirmed: 15 * time.Second, Healthy: 75 * time.Second, Check: "deploy-over", Seconds: 110,
 	},
 	{
