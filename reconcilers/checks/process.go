@@ -179,7 +179,7 @@ func noteStop(l *look, f *facts.Process) {
 		return // one row was stopped, and another one has died since
 	case stop.Cause != runtime.CauseOrder && !(gone && stop.Cause == runtime.CauseDaemon):
 		return
-	case gone && stop.At.Before(l.now.Wall.Add(-l.up()-stopSlack)):
+	case gone && stop.At.Before(l.now.Wall.Add(-l.up())): // it ended with the machine: a reboot may take a second only
 		return
 	}
 	if OrderedByUs(l.app, stop.At) {
