@@ -77,7 +77,7 @@ func TestWhatCountsAsSomebodysStop(t *testing.T) {
 // TestAContainersRebootIsOne: its kernel has been up for longer than its process 1.
 func TestAContainersRebootIsOne(t *testing.T) {
 	now := v1alpha1.Instant{Wall: metav1.NewMicroTime(time.Unix(1_800_000_000, 0)), Boot: metav1.Duration{Duration: 100 * time.Hour}, BootID: "b"}
-	for ago, want := range map[time.Duration]bool{30 * time.Second: true, 2 * time.Minute: false} {
+	for ago, want := range map[time.Duration]bool{30 * time.Second: true, 61 * time.Second: false, 2 * time.Minute: false} {
 		l := &look{app: v1alpha1.NewApp(), now: now, began: now.Boot.Duration, snapshotErr: runtime.ErrNoDaemon}
 		ticks := uint64((now.Boot.Duration - time.Minute) / (10 * time.Millisecond))
 		l.procs.Processes = []procfs.Process{{Identity: procfs.Identity{PID: 1, StartTicks: ticks}}}
