@@ -18,8 +18,8 @@ func newWhyCommand(g *globals) *cobra.Command {
 ruled them out, what was done in this incident, what stands against the next action and when that ends, and what to do next.
 With one App known, APP may be left out. It reads what the supervisor keeps on disk, whether one runs or not.
 
-It is one screen; with --all it tells of every check, every rule that was asked, every step and every event. With --rules it prints the table of rules
-by which blame is found; with --rules --all, also what each of them needs.
+With --all it tells of every check, every rule that was asked, every step and every event. With --rules it prints the table of
+rules by which blame is found; with --rules --all, also what each of them needs.
 
 It exits as status does: 0 well, 1 not well, 3 no supervisor.`,
 		Example: examples("evenkeel why", "evenkeel why my-site --all", "evenkeel why -o json | jq .verdict", "evenkeel why --rules"),

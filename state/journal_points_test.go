@@ -12,84 +12,48 @@ import (
 	"testing"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/state/crashpoint"
 )
 
-// brittle lets the k-th operation by which a journal is appended to fail, tear or be the last one.
-type brittle struct {
-	k    int
-	how  string // "fails", "fails though done", "tears", "dies", "dies in the midst"
-	keep int    // of what is written when it tears: how many bytes
-	ops  int
-	log  []string
-	hit  string
-	dead bool
+// brittle is what the journal needs of the file system, with one bad point.
+type brittle struct{ *crashpoint.Point }
+
+func (b brittle) Rename(from, to string) error {
+	return b.Do("rename "+filepath.Ext(from)+" "+filepath.Ext(to), func() error { return os.Rename(from, to) })
 }
 
-func (b *brittle) step(op string, do func() error) error {
-	if b.dead {
-		return errDead
-	}
-	b.ops++
-	b.log = append(b.log, op)
-	if b.ops != b.k {
-		return do()
-	}
-	b.hit = op
-	switch b.how {
-	case "dies":
-		b.dead = true
-		return errDead
-	case "fails though done":
-		_ = do()
-	}
-	return syscall.EIO
-}
-
-func (b *brittle) Rename(from, to string) error {
-	return b.step("rename "+filepath.Ext(from)+" "+filepath.Ext(to), func() error { return os.Rename(from, to) })
-}
-
-func (b *brittle) Open(path string) (journalFile, error) {
+func (b brittle) Open(path string) (journalFile, error) {
 	var f journalFile
-	err := b.step("open", func() (err error) { f, err = openJournal(path); return err })
+	err := b.Do("open", func() (err error) { f, err = openJournal(path); return err })
 	if err != nil {
 		if f != nil {
 			f.Close()
 		}
 		return nil, err
 	}
-	return &brittleFile{f, b}, nil
+	return &brittleFile{f, b.Point}, nil
 }
 
 type brittleFile struct {
 	journalFile
-	b *brittle
+	b *crashpoint.Point
 }
 
 func (f *brittleFile) Stat() (info os.FileInfo, err error) {
-	err = f.b.step("stat", func() (err error) { info, err = f.journalFile.Stat(); return err })
+	err = f.b.Do("stat", func() (err error) { info, err = f.journalFile.Stat(); return err })
 	return info, err
 }
 
 func (f *brittleFile) ReadAt(p []byte, at int64) (n int, err error) {
-	err = f.b.step("read", func() (err error) { n, err = f.journalFile.ReadAt(p, at); return err })
+	err = f.b.Do("read", func() (err error) { n, err = f.journalFile.ReadAt(p, at); return err })
 	return n, err
 }
 
-func (f *brittleFile) Write(p []byte) (n int, err error) {
-	torn := f.b.ops+1 == f.b.k && (f.b.how == "tears" || f.b.how == "dies in the midst")
-	err = f.b.step("write", func() (err error) { n, err = f.journalFile.Write(p); return err })
-	if torn {
-		n, _ = f.journalFile.Write(p[:min(f.b.keep, len(p))])
-		f.b.dead = f.b.how == "dies in the midst"
-		return n, syscall.ENOSPC
-	}
-	return n, err
-}
+func (f *brittleFile) Write(p []byte) (int, error) { return f.b.Write(f.journalFile, p) }
 
 func (f *brittleFile) Close() error {
 	defer f.journalFile.Close() // a dead process's too
-	return f.b.step("close", func() error { return nil })
+	return f.b.Do("close", func() error { return nil })
 }
 
 // TestTheJournalAtEveryPoint lets appending fail, tear at every byte and die at each of its operations in turn, also where the
@@ -119,7 +83,7 @@ func TestTheJournalAtEveryPoint(t *testing.T) {
 	points, runs := map[string]bool{}, 0
 	for name, files := range situations {
 		reached := false
-		for _, how := range []string{"fails", "fails though done", "dies", "tears", "dies in the midst"} {
+		for _, how := range crashpoint.All() {
 			keep, done := 0, false
 			for k := 1; !done; {
 				dir := t.TempDir()
@@ -131,23 +95,23 @@ func TestTheJournalAtEveryPoint(t *testing.T) {
 				j := newJournal(t, dir)
 				j.size = 1000
 				before := strings.Fields(read(t, j, Query{}))
-				b := &brittle{k: k, how: how, keep: keep}
-				j.files = b
+				b := &crashpoint.Point{K: k, How: how, Keep: keep}
+				j.files = brittle{b}
 				err := j.Append(batch...)
-				at := fmt.Sprintf("%s, %s at %s (operation %d, byte %d)", name, how, b.hit, k, keep)
+				at := fmt.Sprintf("%s, %s at %s (operation %d, byte %d)", name, how, b.Hit, k, keep)
 				switch {
-				case b.hit == "": // there are no more operations
+				case b.Hit == "": // there are no more operations
 					done, reached = true, true
 					if err != nil {
 						t.Fatalf("%s: undisturbed: %v", at, err)
 					}
 					continue
-				case err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, errDead) && !errors.Is(err, syscall.ENOSPC):
+				case err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, crashpoint.ErrDead) && !errors.Is(err, syscall.ENOSPC):
 					t.Fatalf("%s: the cause is not told: %v", at, err)
 				}
-				if how != "tears" && how != "dies in the midst" || b.hit == "write" {
+				if b.Counts() {
 					runs++
-					points[how+" at "+b.hit] = true
+					points[string(how)+" at "+b.Hit] = true
 				}
 				// Another process, or the same one later.
 				j = newJournal(t, dir)
@@ -168,7 +132,7 @@ func TestTheJournalAtEveryPoint(t *testing.T) {
 				if got := strings.Fields(read(t, j, Query{})); !slices.Equal(got, append(kept, "10")) {
 					t.Fatalf("%s: after what was missing and the next one the journal holds %v, want %v and 10", at, got, kept)
 				}
-				if b.hit == "write" && (how == "tears" || how == "dies in the midst") && keep < 3*line+1 {
+				if b.Hit == "write" && how.Torn() && keep < 3*line+1 {
 					if at := keep % line; at < 2 || at > line-4 { // each byte where lines begin and end
 						keep++
 					} else {
@@ -185,8 +149,8 @@ func TestTheJournalAtEveryPoint(t *testing.T) {
 	}
 	want := []string{"open", "stat", "read", "write", "close", "rename .jsonl .1", "rename .1 .2"}
 	for _, op := range want {
-		for _, how := range []string{"fails", "fails though done", "dies"} {
-			if !points[how+" at "+op] {
+		for _, how := range []crashpoint.How{crashpoint.Fails, crashpoint.FailsThoughDone, crashpoint.Dies} {
+			if !points[string(how)+" at "+op] {
 				t.Errorf("never %s at %s", how, op)
 			}
 		}

@@ -162,7 +162,7 @@ var onceBroken = []once{
 		{Kind: "database-down", At: 111 * time.Minute, For: 206 * time.Minute, N: 204542},
 		{Kind: "no-env-file", At: 111 * time.Minute, For: 20 * time.Minute},
 	}}, []plant{
-		{file: "hack/sim/check.go", from: "!atLimit && !unasked && a.ready", to: "!atLimit && (!unasked || true) && a.ready"},
+		{file: "hack/sim/may.go", from: "!atLimit && !unasked && a.ready", to: "!atLimit && (!unasked || true) && a.ready"},
 	}},
 	{"a recovery that spec.mode had ended was counted as one that had failed", Schedule{Length: 810 * time.Minute, Entries: []Entry{
 		{Kind: "reset", At: 61 * time.Minute},

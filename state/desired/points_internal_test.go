@@ -8,91 +8,53 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/evenkeel/evenkeel/state/crashpoint"
 )
 
-var errDead = errors.New("the process is dead")
+// brittle is what an edit needs of the file system, with one bad point.
+type brittle struct{ *crashpoint.Point }
 
-// brittle lets the k-th operation that changes something fail, tear or be the last one.
-type brittle struct {
-	k    int
-	how  string // "fails", "fails though done", "tears", "dies", "dies in the midst"
-	keep int    // of what is written when it tears: how many bytes
-	ops  int
-	hit  string
-	log  []string
-	dead bool
-}
-
-func (b *brittle) step(op string, do func() error) error {
-	if b.dead {
-		return errDead
-	}
-	b.ops++
-	b.log = append(b.log, op)
-	if b.ops != b.k {
-		return do()
-	}
-	b.hit = op
-	switch b.how {
-	case "dies":
-		b.dead = true
-		return errDead
-	case "fails though done":
-		_ = do()
-	}
-	return syscall.EIO
-}
-
-func (b *brittle) Create(path string, mode os.FileMode) (file, error) {
+func (b brittle) Create(path string, mode os.FileMode) (file, error) {
 	var f file
-	err := b.step("create", func() (err error) { f, err = osSystem{}.Create(path, mode); return err })
-	return &brittleFile{f, b}, err
+	err := b.Do("create", func() (err error) { f, err = osSystem{}.Create(path, mode); return err })
+	return &brittleFile{f, b.Point}, err
 }
 
-func (b *brittle) Rename(from, to string) error {
-	return b.step("rename", func() error { return os.Rename(from, to) })
+func (b brittle) Rename(from, to string) error {
+	return b.Do("rename", func() error { return os.Rename(from, to) })
 }
 
-func (b *brittle) Place(from, to string) error {
-	return b.step("place", func() error { return osSystem{}.Place(from, to) })
+func (b brittle) Place(from, to string) error {
+	return b.Do("place", func() error { return osSystem{}.Place(from, to) })
 }
 
-func (b *brittle) Remove(path string) error {
-	return b.step("remove", func() error { return os.Remove(path) })
+func (b brittle) Remove(path string) error {
+	return b.Do("remove", func() error { return os.Remove(path) })
 }
 
-func (b *brittle) SyncFolder(dir string) {
-	_ = b.step("sync folder", func() error { osSystem{}.SyncFolder(dir); return nil })
+func (b brittle) SyncFolder(dir string) {
+	_ = b.Do("sync folder", func() error { osSystem{}.SyncFolder(dir); return nil })
 }
 
 type brittleFile struct {
 	file
-	b *brittle
+	b *crashpoint.Point
 }
 
-func (f *brittleFile) Write(p []byte) (n int, err error) {
-	torn := f.b.ops+1 == f.b.k && (f.b.how == "tears" || f.b.how == "dies in the midst")
-	err = f.b.step("write", func() (err error) { n, err = f.file.Write(p); return err })
-	if torn {
-		n, _ = f.file.Write(p[:min(f.b.keep, len(p))])
-		f.b.dead = f.b.how == "dies in the midst"
-		return n, syscall.ENOSPC
-	}
-	return n, err
-}
+func (f *brittleFile) Write(p []byte) (int, error) { return f.b.Write(f.file, p) }
 
 func (f *brittleFile) Chmod(mode os.FileMode) error {
-	return f.b.step("chmod", func() error { return f.file.Chmod(mode) })
+	return f.b.Do("chmod", func() error { return f.file.Chmod(mode) })
 }
 
-func (f *brittleFile) Sync() error { return f.b.step("sync", func() error { return f.file.Sync() }) }
+func (f *brittleFile) Sync() error { return f.b.Do("sync", func() error { return f.file.Sync() }) }
 
 func (f *brittleFile) Close() error {
 	defer f.file.Close() // a dead process's too
-	return f.b.step("close", func() error { return nil })
+	return f.b.Do("close", func() error { return nil })
 }
 
 // TestAnEditAtEveryPoint lets what pause, resume, deploy and init do to the desired file fail, tear and die at each operation in
@@ -130,7 +92,7 @@ func TestAnEditAtEveryPoint(t *testing.T) {
 	defer func(old system) { disk = old }(disk)
 	runs, points := 0, map[string]bool{}
 	for _, c := range commands {
-		for _, how := range []string{"fails", "fails though done", "dies", "tears", "dies in the midst"} {
+		for _, how := range crashpoint.All() {
 			keep, done := 0, false
 			for k := 1; !done; {
 				dir := t.TempDir()
@@ -140,21 +102,21 @@ func TestAnEditAtEveryPoint(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				b := &brittle{k: k, how: how, keep: keep}
-				disk = b
+				b := &crashpoint.Point{K: k, How: how, Keep: keep}
+				disk = brittle{b}
 				err := c.do(file)
-				at := fmt.Sprintf("%s %s at %s (operation %d, byte %d)", c.name, how, b.hit, k, keep)
-				if b.hit == "" {
+				at := fmt.Sprintf("%s %s at %s (operation %d, byte %d)", c.name, how, b.Hit, k, keep)
+				if b.Hit == "" {
 					done = true
-					order := strings.Join(b.log, ", ")
+					order := strings.Join(b.Log, ", ")
 					if err != nil || !strings.Contains(order, "sync, close, rename, sync folder") && !strings.Contains(order, "sync, close, place, sync folder") {
 						t.Errorf("%s: undisturbed: %v, %s", at, err, order)
 					}
 					continue
 				}
-				if how != "tears" && how != "dies in the midst" || b.hit == "write" {
+				if b.Counts() {
 					runs++
-					points[how+" at "+b.hit] = true
+					points[string(how)+" at "+b.Hit] = true
 				}
 				got, readErr := os.ReadFile(file)
 				switch {
@@ -175,7 +137,7 @@ func TestAnEditAtEveryPoint(t *testing.T) {
 				if string(after) != c.new || len(list) != 1 || c.old != "" && info.Mode().Perm() != 0o640 {
 					t.Fatalf("%s: after the next edit: %v, %v\n%s", at, list, info.Mode(), after)
 				}
-				if b.hit == "write" && (how == "tears" || how == "dies in the midst") && keep < len(c.new) {
+				if b.Hit == "write" && how.Torn() && keep < len(c.new) {
 					keep += 7
 					continue
 				}
@@ -184,8 +146,8 @@ func TestAnEditAtEveryPoint(t *testing.T) {
 		}
 	}
 	for _, op := range []string{"create", "write", "chmod", "sync", "close", "rename", "place", "sync folder"} {
-		for _, how := range []string{"fails", "fails though done", "dies"} {
-			if !points[how+" at "+op] {
+		for _, how := range []crashpoint.How{crashpoint.Fails, crashpoint.FailsThoughDone, crashpoint.Dies} {
+			if !points[string(how)+" at "+op] {
 				t.Errorf("never %s at %s", how, op)
 			}
 		}
