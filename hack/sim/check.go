@@ -95,9 +95,13 @@ func (c *checker) started(l *state.Loaded) {
 	c.started_ = false
 	c.upSince = c.s.w.now
 	c.latest = nil
-	if c.lastStart != nil { // between two boots only the clock on the wall is left, for us as for evenkeel
+	// Between two boots only the clock on the wall is left, for us as for evenkeel.
+	if c.lastStart != nil {
 		at := c.lastStart.Rebase(c.s.w.instant())
 		c.lastStart = &at
+	}
+	if c.begunID != "" {
+		c.begunAt = c.begunAt.Rebase(c.s.w.instant())
 	}
 }
 

@@ -27,6 +27,9 @@ type kind struct {
 	end   func(s *sim, e *Entry)
 	// length bounds how long it lasts.
 	least, most time.Duration
+	// turns is how often its turn comes in a round of all kinds (see kindsInTurn); 0 is 1. What often comes to nothing, because
+	// what it needs is seldom there, has more.
+	turns int
 	// expect is what evenkeel has to make of it where nothing else is wrong; see liveness.go.
 	expect expectation
 	blame  string
@@ -115,7 +118,7 @@ func addLives() {
 	})})
 	add(kind{name: "hang", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) bool { return set(&l.hung) })})
 	// Three seconds in which it does not answer, and evenkeel's next look falls into them.
-	add(kind{name: "pause-3s", whose: own, expect: nothing, begin: func(s *sim, _ *Entry) bool {
+	add(kind{name: "pause-3s", whose: own, expect: nothing, turns: 2, begin: func(s *sim, _ *Entry) bool {
 		w, wait := s.w, time.Duration(0)
 		if s.k != nil && !s.k.busy() {
 			wait = min(s.k.wakeAt-w.now-time.Second, time.Minute)

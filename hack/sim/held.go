@@ -93,6 +93,8 @@ func addHeld() {
 				w.orphan = nil
 			}
 		})
+	kinds["files-used-up"].turns = 2
+	kinds["two-daemons"].turns = 2
 }
 
 // ends lets the application's process end, and says whether there was one.

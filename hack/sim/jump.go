@@ -17,6 +17,7 @@ import (
 type steadiness struct {
 	last    signature
 	calm    int
+	writes  int              // when the last pass was seen
 	periods [3]time.Duration // between the last passes
 	passAt  time.Duration
 }
@@ -72,7 +73,8 @@ func (k *keeper) settled(in controller.Input, commands []controller.Command) {
 			now.warned++
 		}
 	}
-	quiet := true
+	quiet := k.s.writes == k.writes
+	k.writes = k.s.writes
 	for _, c := range commands {
 		if _, ok := c.(controller.Observe); !ok {
 			quiet = false
@@ -81,7 +83,7 @@ func (k *keeper) settled(in controller.Input, commands []controller.Command) {
 	switch {
 	case now != k.last || now.open_:
 		k.calm = 0
-	case !quiet: // a reminder, say: all is as before, but what is said again at a rate is not jumped over
+	case !quiet: // a reminder, say: all is as before, but what is said or written again at a rate is not jumped over
 		k.calm = min(k.calm, pass.Recent-4)
 	default:
 		k.calm++

@@ -31,6 +31,9 @@ type liveness struct {
 	stuckSince time.Duration // since when a fault of its own that nothing mends has stood alone
 	hitAt      time.Duration
 	tickAt     time.Duration
+	settledAt  time.Duration // the last step in which the phase changed, or a recovery was under way
+	hour       hour
+	deaths     int // of processes of the application
 	watched    *watch
 }
 
@@ -73,6 +76,9 @@ func (c *checker) nextAt() time.Duration { return c.tickAt }
 
 // note is told of every step.
 func (l *liveness) note(r *v1alpha1.AppStatus, begun bool, now time.Duration) {
+	if r.Recovery.Open() || r.Cooldown != nil {
+		l.settledAt = now
+	}
 	if w := l.watched; w != nil {
 		if begun {
 			attempts := r.Incident.Attempts
@@ -110,7 +116,40 @@ func (c *checker) over(a *active) {
 	}
 }
 
-func (c *checker) died(*life, string) {}
+func (c *checker) died(*life, string) { c.deaths++ }
+
+// mostWrites is how often the record may be written in an hour in which nothing has happened: ten times while a recovery is
+// proven to hold, and a reminder or two.
+const mostWrites = 15
+
+// hourly bounds what evenkeel does while nothing happens: it writes where something has changed, and does not look more
+// often than the spec says. Every new process of an application that comes and goes is a change.
+func (c *checker) hourly() {
+	s, w := c.s, c.s.w
+	lasted := w.now - c.hour.began
+	if lasted < time.Hour {
+		return
+	}
+	was := c.hour
+	c.hour = hour{began: w.now, writes: s.writes, passes: s.passes, deaths: c.deaths}
+	if s.k == nil || max(c.hitAt, c.upSince, c.lastClockSet, c.settledAt) >= was.began {
+		return
+	}
+	hours := int(lasted/time.Hour) + 1
+	if n, most := s.writes-was.writes, hours*mostWrites+c.deaths-was.deaths; n > most {
+		s.fail("nothing has happened for %s, and the record was written %d times; %d would do", lasted, n, most)
+	}
+	spec := &s.desired.Spec
+	if n, most := s.passes-was.passes, int(lasted/min(spec.Interval.Duration, spec.ConfirmInterval.Duration))+hours; n > most {
+		s.fail("nothing has happened for %s, and %d passes were made; the spec leads to %d at most", lasted, n, most)
+	}
+}
+
+// hour is what had been done when an hour began.
+type hour struct {
+	began                  time.Duration
+	writes, passes, deaths int
+}
 
 // tick looks at the truth, once a minute.
 func (c *checker) tick() {
@@ -123,6 +162,7 @@ func (c *checker) tick() {
 		c.tickAt = min(w.now+time.Hour, max(w.upcoming(), c.tickAt)) // nothing is going on
 	}
 	c.finish()
+	c.hourly()
 	up := s.k != nil
 	if !up && s.startAt == forever && !s.off {
 		s.fail("evenkeel has ended, and nobody starts it")

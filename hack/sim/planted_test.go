@@ -57,6 +57,8 @@ var plants = []plant{
 	{"a deploy holds nothing", "reconcilers/verdict/rules_deploy.go", "When: []condition{deployAtWork}", "When: []condition{deployAtWork, not(deployAtWork)}"},
 	{"two lives make a crash loop", "reconcilers/verdict/verdict.go", "crashLives = 3", "crashLives = 1"},
 	{"low memory is always the application's fault", "reconcilers/verdict/rules_memory.go", "known && v.grewByWhatIsMissing(grown)", "known || grown < 1<<62"},
+	{"what is proven is written down for ever", "controller/incident.go",
+		"case i.Proven.Duration < after && s.c.Now.Since(*i.ProvenAt)", "case s.c.Now.Since(*i.ProvenAt)"},
 	{"the caches are never cleared", "reconcilers/judge.go", "case failed.Plan == verdict.PlanPlain:", "case failed.Plan == \"\":"},
 }
 

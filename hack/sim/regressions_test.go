@@ -143,7 +143,7 @@ var onceBroken = []once{
 		{Kind: "other-spec", At: 92 * time.Minute},
 		{Kind: "cache-corrupt", At: 128 * time.Minute, N: 794599},
 	}}, []plant{
-		{file: "reconcilers/verdict/view.go", from: "if answersIn(o) || strangerIn(o) {", to: "if o.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue || strangerIn(o) {"},
+		{file: "reconcilers/verdict/view.go", from: "if answersIn(o) || v.spoiledIn(o) {", to: "if o.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue || v.spoiledIn(o) {"},
 		{file: "reconcilers/verdict/view.go", from: "func (v *view) answers() bool { return answersIn(v.latest) }", to: "func (v *view) answers() bool { return v.is(v1alpha1.CheckLocal, metav1.ConditionTrue) }"},
 	}},
 	{"what could not be written for a full disk was wanted back after an end in good order", Schedule{Length: 825 * time.Minute, Entries: []Entry{
@@ -243,6 +243,22 @@ var onceBroken = []once{
 		{Kind: "blind", At: 113 * time.Minute, Phase: "Cooldown", Delay: 23 * time.Second, For: 8 * time.Minute, N: 625041},
 	}}, []plant{
 		{file: "hack/sim/attempts.go", from: "\t\tlast.counts = false\n", to: ""},
+	}},
+	{"a crash loop for want of a build cost a restart when the build had just come", Schedule{Length: 18925 * time.Minute, Entries: []Entry{
+		{Kind: "reboot", At: 5380700 * time.Millisecond, N: 211814, Alone: true},
+		{Kind: "cache-fills-disk", At: 13174 * time.Minute, Alone: true},
+		{Kind: "deploy-fails", At: 1127292700 * time.Millisecond, For: 7166500 * time.Millisecond, Alone: true},
+	}}, []plant{
+		{file: "reconcilers/verdict/words.go", from: "\treturn v.builtBefore() || slices.Contains(", to: "\treturn false && slices.Contains("},
+	}},
+	{"a recovery that a reboot had cut off was given the cooldown of a spec from after it", Schedule{Length: 141 * time.Minute, Entries: []Entry{
+		{Kind: "deaf", At: 114 * time.Minute},
+		{Kind: "other-spec", At: 6897 * time.Second, Phase: "Recovering", N: 985319},
+		{Kind: "demand", At: 7616 * time.Second},
+		{Kind: "reboot-without-pm2", At: 7617 * time.Second, For: 20 * time.Minute, N: 990089},
+		{Kind: "errored", At: 138 * time.Minute},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "\t\tc.begunAt = c.begunAt.Rebase(c.s.w.instant())\n", to: ""},
 	}},
 }
 

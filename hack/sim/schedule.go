@@ -76,8 +76,12 @@ func generate(seed uint64, n int) Schedule {
 
 // kindsInTurn are the kinds that the turn of a phase comes to, from its first-th on. Every round is in another order.
 func kindsInTurn(seed uint64, phase, first int) []string {
-	all := names()
-	var list []string
+	var all, list []string
+	for _, name := range names() {
+		for range max(kinds[name].turns, 1) {
+			all = append(all, name)
+		}
+	}
 	for n := first; n < first+targetsPerCombo; n++ {
 		round := n / len(all)
 		order := newRand(seed, uint64(1<<40|phase<<32|round)).Perm(len(all))

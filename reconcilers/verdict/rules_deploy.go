@@ -20,7 +20,7 @@ var (
 	buildNeeded = condition{
 		yes: "a finished build was there before, or the log asks for one", no: "no finished build was ever seen, and the log asks for none",
 		holds: func(v *view) bool {
-			return v.sign(facts.SignBuildMissing) || (v.c.Record.Learned != nil && v.c.Record.Learned.BuildSeen)
+			return v.sign(facts.SignBuildMissing) || v.builtBefore()
 		},
 	}
 )

@@ -132,7 +132,7 @@ func (v *view) lives() int {
 	list := v.sinceRecovery()
 	for n := len(list) - 1; n >= 0; n-- {
 		o := &list[n]
-		if answersIn(o) || strangerIn(o) {
+		if answersIn(o) || v.spoiledIn(o) {
 			break
 		}
 		p, ok := facts.Of[facts.Process](o, v1alpha1.CheckProcess)

@@ -49,15 +49,31 @@ func (v *view) list() string {
 	return "evenkeel status " + v.c.App.Name
 }
 
-// crashLoop says that the application comes and goes. While a stranger has its port, and a while after, the comings and
-// goings are the stranger's doing.
+// crashLoop says that the application comes and goes. While a stranger has its port, or its build is missing, and a while
+// after, the comings and goings are not its own doing.
 func (v *view) crashLoop() bool {
-	return v.lives() >= crashLives || (v.process.Crashes >= crashExits && !v.strangerLately())
+	spoiledLately := func() bool {
+		return slices.ContainsFunc(v.c.Recent, func(o v1alpha1.Observation) bool { return v.spoiledIn(&o) })
+	}
+	return v.lives() >= crashLives || (v.process.Crashes >= crashExits && !spoiledLately())
 }
 
-// strangerLately says that a stranger was seen on the port in one of the recent looks.
-func (v *view) strangerLately() bool {
-	return slices.ContainsFunc(v.c.Recent, func(o v1alpha1.Observation) bool { return strangerIn(&o) })
+// spoiledIn says that a life of the application that was seen then could come to nothing, whatever it did.
+func (v *view) spoiledIn(o *v1alpha1.Observation) bool {
+	if strangerIn(o) {
+		return true
+	}
+	build, _ := facts.Of[facts.Build](o, v1alpha1.CheckBuild)
+	if build.Kind == "" || build.Present {
+		return false
+	}
+	process, _ := facts.Of[facts.Process](o, v1alpha1.CheckProcess)
+	return v.builtBefore() || slices.Contains(process.Signs, facts.SignBuildMissing)
+}
+
+// builtBefore says that a finished build was seen once, so that one that is missing now is missed.
+func (v *view) builtBefore() bool {
+	return v.c.Record.Learned != nil && v.c.Record.Learned.BuildSeen
 }
 
 func strangerIn(o *v1alpha1.Observation) bool {
