@@ -721,26 +721,6 @@ func TestWhatCouldNotBeAskedIsSaidOnce(t *testing.T) {
 	}
 }
 
-// TestWhatAStrangerOnThePortDidIsNoCrashLoop pins a bug: the application was restarted the moment the stranger had left.
-func TestWhatAStrangerOnThePortDidIsNoCrashLoop(t *testing.T) {
-	c := &pass.Case{App: app()}
-	for n := range 6 {
-		w := well()
-		w.process.Life, w.process.Answered, w.process.Age, w.process.Crashes = string(rune('a'+n))+":1", false, time.Second, 9
-		w.process.Rows[0].Restarts = int64(n)
-		w.status["local"], w.reason["local"], w.status["public"] = maybe, "Starting", no
-		if n < 5 {
-			w.port.Listeners = []facts.Listener{{Whose: facts.Stranger, PID: 9}}
-			w.status["port"] = no
-		}
-		c.Now = instant(time.Duration(n) * 2 * time.Second)
-		c.Recent = append(c.Recent, w.observation(c.Now))
-	}
-	if v := Diagnose(c); v.Rule != "starting" {
-		t.Fatalf("rule %s, want starting", v.Rule)
-	}
-}
-
 // Where nobody asks for answers the leading check stands for them: exits from before a recovery that worked are no crash loop.
 func TestWithoutALocalCheckTheLeadingOneSpeaksForIt(t *testing.T) {
 	w := well()
