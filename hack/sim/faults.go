@@ -33,6 +33,8 @@ type kind struct {
 	// expect is what evenkeel has to make of it where nothing else is wrong; see liveness.go.
 	expect expectation
 	blame  string
+	// needsStart says that it is mended by the start in the spec, and is not judged where there is none.
+	needsStart bool
 }
 
 // kinds are all kinds of faults, by name; names lists them in order.
@@ -323,27 +325,37 @@ func addRuntime() {
 			return up
 		},
 		end: func(s *sim, _ *Entry) { s.w.resurrect() }})
-	add(kind{name: "not-listed", whose: foreign, least: time.Hour, most: 3 * time.Hour, begin: func(s *sim, e *Entry) bool {
-		p := &s.w.pm2
-		if !p.up || !p.listed {
-			return false
-		}
-		if l := s.w.app; l != nil {
-			s.w.app, s.w.env.leak = nil, false
-			s.w.onDeath(l, "pm2 delete")
-		}
-		p.plan++
-		p.listed, p.state = false, runtime.Stopped
-		if p.standing = e.N%2 == 0; p.standing { // and its log says that somebody stopped it; else the list was emptied otherwise
-			p.stopAt, p.stopTrue, p.byKeeper = s.w.wall(), s.w.now, false
-			s.check.stoppedByHand()
-		}
-		s.w.note("pm2 delete")
-		return true
-	}, end: func(s *sim, _ *Entry) {
-		if p := &s.w.pm2; p.up && !p.listed {
-			p.listed = true
-			s.w.orderStart()
-		}
-	}})
+	// It is taken out of PM2's list: by an operator, as PM2's log says, or because the list was emptied otherwise.
+	for name, by := range map[string]struct {
+		whose  whose
+		expect expectation
+	}{"pm2-delete": {operator, respected}, "not-listed": {foreign, mended}} {
+		add(kind{name: name, whose: by.whose, expect: by.expect, needsStart: true, least: time.Hour, most: 3 * time.Hour,
+			begin: func(s *sim, _ *Entry) bool { return unlist(s, by.whose == operator) },
+			end: func(s *sim, _ *Entry) {
+				if p := &s.w.pm2; p.up && !p.listed {
+					p.listed = true
+					s.w.orderStart()
+				}
+			}})
+	}
+}
+
+func unlist(s *sim, byHand bool) bool {
+	p := &s.w.pm2
+	if !p.up || !p.listed {
+		return false
+	}
+	if l := s.w.app; l != nil {
+		s.w.app, s.w.env.leak = nil, false
+		s.w.onDeath(l, "pm2 delete")
+	}
+	p.plan++
+	p.listed, p.state, p.standing = false, runtime.Stopped, byHand
+	if byHand {
+		p.stopAt, p.stopTrue, p.byKeeper = s.w.wall(), s.w.now, false
+		s.check.stoppedByHand()
+	}
+	s.w.note("pm2 delete")
+	return true
 }

@@ -315,7 +315,7 @@ func (c *checker) finish() {
 	}
 	k, e := w.a.kind, &w.a.entry
 	spec := &s.desired.Spec
-	if s.desired.Spec.Checks.Local.Disabled || spec.Checks.Memory.Restart == v1alpha1.MemoryRestartAlways {
+	if s.desired.Spec.Checks.Local.Disabled || spec.Checks.Memory.Restart == v1alpha1.MemoryRestartAlways || k.needsStart && spec.Runtime.PM2.Start == "" {
 		return // these specs see, or want, something else
 	}
 	s.judged++

@@ -208,7 +208,7 @@ var onceBroken = []once{
 		{file: "reconcilers/verdict/words.go", from: "case !v.grewMost(grown):", to: "case false:"},
 	}},
 	{"an operator's pm2 delete was undone at once", Schedule{Length: 6 * time.Hour, Entries: []Entry{
-		{Kind: "not-listed", At: 90 * time.Minute, For: time.Hour, N: 2},
+		{Kind: "pm2-delete", At: 90 * time.Minute, For: time.Hour, N: 2},
 	}}, []plant{
 		{file: "reconcilers/verdict/view.go", from: " || v.deleted()", to: ""},
 	}},
