@@ -137,12 +137,7 @@ func (p *Prober) isToAsk(l *look, connect v1alpha1.DatabaseConnect, around surro
 	if v := l.app.Status.Verdict; v != nil && v.Blame == v1alpha1.BlameDatabase {
 		return true // so that its return is seen
 	}
-	for n := range l.snapshot.Processes {
-		if slices.Contains(readSigns(l.snapshot.Processes[n].ErrLog, l.now.Wall.Time, nil), facts.SignDatabase) {
-			return true
-		}
-	}
-	return false
+	return p.suspected(l)
 }
 
 // askDatabase fills in what the database said. It is false where no address is known to be asked.

@@ -33,19 +33,47 @@ type logBook struct {
 // needsKept bounds how many different failures are told.
 const needsKept = 4
 
-// needs reads what the application's log says of others that it could not reach, since this failure began, in this life and
-// lately. The first look that evenkeel takes only notes how long the log is.
-func (p *Prober) needs(l *look, well bool) []facts.Need {
-	if l.life == "" || l.app.Spec.Checks.Local.Disabled {
+// ofOthers is what the application's log says of others that it could not reach.
+type ofOthers struct {
+	needs    []facts.Need
+	database bool // it names the database
+}
+
+// others reads what the application's log says of others, since this failure began, in this life and lately.
+func (p *Prober) others(l *look, well bool) ofOthers {
+	var said ofOthers
+	if l.app.Spec.Checks.Local.Disabled {
+		return said
+	}
+	for _, data := range p.added(l, &p.logs, well) {
+		said.database = said.database || namesTheDatabase(data)
+		for _, need := range NeedsIn(data, int(l.app.Spec.Port)) {
+			if !slices.Contains(said.needs, need) && len(said.needs) < needsKept {
+				said.needs = append(said.needs, need)
+			}
+		}
+	}
+	return said
+}
+
+// suspected tells whether the application's log has named the database lately, though all may be well.
+func (p *Prober) suspected(l *look) bool {
+	return slices.ContainsFunc(p.added(l, &p.seen, false), namesTheDatabase)
+}
+
+// added reads what was added to the application's error logs since the marks of a shelf of books, in this life and lately, and
+// marks how long they are now. The first look that evenkeel takes only does that.
+func (p *Prober) added(l *look, shelf *map[string]logBook, well bool) [][]byte {
+	if l.life == "" {
 		return nil
 	}
 	p.mu.Lock()
-	book := p.logs[l.app.Name]
+	book := (*shelf)[l.app.Name]
 	p.mu.Unlock() // a file may keep whoever reads it waiting
 	if book.life != l.life {
 		book = logBook{life: l.life}
 	}
-	var found []facts.Need
+	var found [][]byte
 	next := map[string][]logMark{}
 	for n := range l.snapshot.Processes {
 		path := l.snapshot.Processes[n].ErrLog
@@ -60,18 +88,28 @@ func (p *Prober) needs(l *look, well bool) []facts.Need {
 		case well:
 			next[path] = []logMark{now}
 		default:
-			next[path] = append(dated(marks, l.now, recently(l.app)), now)
+			next[path] = withMark(dated(marks, l.now, recently(l.app)), now)
 		}
-		for _, need := range NeedsIn(data, int(l.app.Spec.Port)) {
-			if !slices.Contains(found, need) && len(found) < needsKept {
-				found = append(found, need)
-			}
+		if len(data) > 0 {
+			found = append(found, data)
 		}
 	}
 	p.mu.Lock()
-	p.logs[l.app.Name] = logBook{life: l.life, marks: next}
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if *shelf == nil {
+		*shelf = map[string]logBook{}
+	}
+	(*shelf)[l.app.Name] = logBook{life: l.life, marks: next}
 	return found
+}
+
+// withMark adds a mark. Of marks that say the same the first and the last are enough.
+func withMark(marks []logMark, now logMark) []logMark {
+	same := func(m logMark) bool { return m.inode == now.inode && m.size == now.size }
+	if n := len(marks); n > 1 && same(marks[n-1]) && same(marks[n-2]) {
+		marks = marks[:n-1]
+	}
+	return append(marks, now)
 }
 
 // recently is how old what a log says may be: old enough to be from the look before this one.
@@ -111,7 +149,10 @@ func readSince(path string, marks []logMark, now v1alpha1.Instant, read bool, ag
 		from = 0 // another file has taken its place, or it was emptied
 	}
 	from = max(from, mark.size-signTail)
-	data := make([]byte, max(mark.size-from, 0))
+	if mark.size <= from {
+		return nil, mark, true
+	}
+	data := make([]byte, mark.size-from)
 	n, err := f.ReadAt(data, from)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, mark, true
@@ -196,6 +237,17 @@ func NeedsIn(log []byte, own int) []facts.Need {
 		}
 	}
 	return found
+}
+
+// databaseTexts are words by which a log names the database that could not be reached, or had no room.
+var databaseTexts = []string{
+	"P1000", "P1001", "P1002", "P1003", "P1017", "P2037", // Prisma's codes: login refused, out of reach, silent, no such database, hung up, full
+	"Can't reach database server", "too many clients already", "MongoServerSelectionError", "ER_CON_COUNT_ERROR",
+}
+
+// namesTheDatabase tells whether what was written to a log does so.
+func namesTheDatabase(log []byte) bool {
+	return slices.ContainsFunc(databaseTexts, func(text string) bool { return bytes.Contains(log, []byte(text)) })
 }
 
 func namesDatabase(line []byte) bool {

@@ -63,7 +63,7 @@ func TestNeedsIn(t *testing.T) {
 // TestNeedsAreOfThisFailureAndThisLife: what was written before the failure began, by another life, or long ago says nothing
 // of it, and neither does anything before the first look.
 func TestNeedsAreOfThisFailureAndThisLife(t *testing.T) {
-	const refused = "Error: connect ECONNREFUSED 127.0.0.1:5432 for user site with hunter2\n"
+	const refused = "Error: connect ECONNREFUSED 127.0.0.1:5432 for user site with hunter2\nPrismaClientInitializationError: P1001\n"
 	type step struct {
 		adds   string
 		empty  bool // the log is emptied first
@@ -82,6 +82,7 @@ func TestNeedsAreOfThisFailureAndThisLife(t *testing.T) {
 		{"before the first look", []step{{adds: refused}, {}, {adds: refused, wanted: true}}},
 		{"by another life", []step{{well: true}, {adds: refused, life: "200:2"}, {life: "200:2"}, {life: "200:2", adds: refused, wanted: true}}},
 		{"long ago in the same failure", []step{{well: true}, {adds: refused, wanted: true}, {after: 3 * time.Minute}}},
+		{"lately, into a log that was quiet for long", []step{{well: true}, {after: time.Minute}, {after: time.Minute}, {after: time.Minute}, {after: time.Minute}, {adds: refused, wanted: true}, {wanted: true}, {after: time.Minute, wanted: true}, {after: time.Minute}}},
 		{"at the look before, and looks are far apart", []step{{well: true}, {after: time.Minute, adds: refused, wanted: true}, {after: time.Minute, wanted: true}}},
 		{"into a log that was emptied", []step{{well: true, adds: strings.Repeat("x\n", 999)}, {empty: true, adds: refused, wanted: true}}},
 		{"into a log that was put aside", []step{{well: true, adds: strings.Repeat("x\n", 9)}, {moved: true, adds: refused + strings.Repeat("x\n", 999), wanted: true}}},
@@ -90,7 +91,7 @@ func TestNeedsAreOfThisFailureAndThisLife(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "error.log")
 			write(t, log, "started\n")
-			p := &Prober{logs: map[string]logBook{}}
+			p := &Prober{}
 			app := v1alpha1.NewApp()
 			app.Name, app.Spec.Port = "site", 3003
 			v1alpha1.SetDefaults(app)
@@ -108,15 +109,48 @@ func TestNeedsAreOfThisFailureAndThisLife(t *testing.T) {
 					l.life = strings.TrimPrefix(s.life, "none")
 				}
 				l.snapshot.Processes = []runtime.Process{{ErrLog: log}, {ErrLog: log}, {}}
-				got := p.needs(l, s.well)
-				if (len(got) > 0) != s.wanted {
+				got := p.others(l, s.well)
+				if (len(got.needs) > 0) != s.wanted || got.database != s.wanted {
 					t.Errorf("look %d: %v", n+1, got)
 				}
-				if raw, _ := json.Marshal(got); strings.Contains(string(raw), "hunter2") {
+				if raw, _ := json.Marshal(got.needs); strings.Contains(string(raw), "hunter2") {
 					t.Errorf("look %d keeps more than it may: %s", n+1, raw)
 				}
 			}
 		})
+	}
+}
+
+// TestWhatTheLogSaidLatelyIsASuspicion: the database is asked though all is well, where the log names it; not for what stood
+// there before, however often the log is written to.
+func TestWhatTheLogSaidLatelyIsASuspicion(t *testing.T) {
+	const named = "Can't reach database server at db:5432\n"
+	log := filepath.Join(t.TempDir(), "error.log")
+	write(t, log, named)
+	p := &Prober{}
+	app := v1alpha1.NewApp()
+	app.Name = "site"
+	v1alpha1.SetDefaults(app)
+	now := v1alpha1.Instant{Boot: metav1.Duration{Duration: time.Hour}, BootID: "b"}
+	for n, s := range []struct {
+		adds  string
+		after time.Duration
+		want  bool
+	}{
+		{"", 0, false},
+		{"a request\n", time.Second, false},
+		{named, time.Second, true},
+		{"a request\n", time.Minute, true},
+		{"a request\n", 3 * time.Minute, false},
+		{"", time.Second, false},
+	} {
+		add(t, log, s.adds, false)
+		now.Boot.Duration += s.after
+		l := &look{app: app, now: now, life: "100:1"}
+		l.snapshot.Processes = []runtime.Process{{ErrLog: log}}
+		if got := p.isToAsk(l, v1alpha1.DatabaseConnectOnSuspicion, surroundings{local: yes, public: yes}); got != s.want {
+			t.Errorf("look %d: asked %t, want %t", n+1, got, s.want)
+		}
 	}
 }
 

@@ -56,7 +56,8 @@ type Prober struct {
 	envs     map[string]known           // App → what its environment files held at its start
 	idle     map[procfs.Identity]string // whose arguments are those of no deploy, with their short names
 	calm     map[string]bool            // App → all was well at the last look
-	logs     map[string]logBook         // App → how long its error logs were
+	logs     map[string]logBook         // App → how long its error logs were in its present failure
+	seen     map[string]logBook         // App → how long they were lately, though all was well
 
 	table table
 
@@ -84,7 +85,6 @@ func (p *Prober) setUp() {
 	p.envs = map[string]known{}
 	p.builds = map[string]built{}
 	p.calm = map[string]bool{}
-	p.logs = map[string]logBook{}
 }
 
 // look is one pass under way: what was found, before it is judged check by check.
@@ -388,7 +388,11 @@ func (p *Prober) readStart(l *look, local metav1.ConditionStatus, asked bool) of
 	limit := timeout(l.app, v1alpha1.CheckProcess)
 	s := p.starts.ask(l.question(v1alpha1.CheckProcess), limit, func() ofStart {
 		s := ofStart{folderMissing: folderMissing(l.app.Spec.Directory), signs: p.signs(l, local, asked, readSigns)}
-		s.needs = p.needs(l, asked && local == metav1.ConditionTrue)
+		well := asked && local == metav1.ConditionTrue
+		said := p.others(l, well)
+		if s.needs = said.needs; said.database && !well {
+			s.signs = append(s.signs, facts.SignDatabase)
+		}
 		settled := l.life != "" && l.age >= l.app.Spec.Recovery.StartupGrace.Duration
 		if local != metav1.ConditionTrue && (asked || !settled) {
 			s.cause = p.causeOf(l)

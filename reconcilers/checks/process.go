@@ -262,7 +262,7 @@ func readSigns(path string, now time.Time, caches []string) []facts.Sign {
 	return SignsIn(data[:n], caches)
 }
 
-// SignsIn finds the known signs in the end of a log. The sign of a cache is an error that names one of the cache folders.
+// SignsIn finds the known signs of a start that fails in the end of a log. The sign of a cache is an error that names one of the cache folders.
 func SignsIn(log []byte, caches []string) []facts.Sign {
 	var found []facts.Sign
 	for _, known := range []struct {
@@ -273,16 +273,6 @@ func SignsIn(log []byte, caches []string) []facts.Sign {
 		{facts.SignBuildMissing, "Could not find a production build"},
 		{facts.SignModuleNotFound, "MODULE_NOT_FOUND"},
 		{facts.SignOutOfMemory, "JavaScript heap out of memory"},
-		{facts.SignDatabase, "P1000"}, // Prisma's codes: login refused, out of reach, silent, no such database, hung up, full
-		{facts.SignDatabase, "P1001"},
-		{facts.SignDatabase, "P1002"},
-		{facts.SignDatabase, "P1003"},
-		{facts.SignDatabase, "P1017"},
-		{facts.SignDatabase, "P2037"},
-		{facts.SignDatabase, "Can't reach database server"},
-		{facts.SignDatabase, "too many clients already"},
-		{facts.SignDatabase, "MongoServerSelectionError"},
-		{facts.SignDatabase, "ER_CON_COUNT_ERROR"},
 	} {
 		if bytes.Contains(log, []byte(known.text)) && !slices.Contains(found, known.sign) {
 			found = append(found, known.sign)
