@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/evenkeel/evenkeel/api/strict"
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller"
 	"github.com/evenkeel/evenkeel/state"
 )
 
@@ -39,6 +42,45 @@ func TestStatusText(t *testing.T) {
 		other.Name, shop.Name = "blog", "shop"
 		golden(t, "status/several", statusText([]view{healthy(t), other, shop}, noon, style{}, false))
 	})
+}
+
+// TestStatusSaysWhatEndsAHold, in the words of why: its cause, or its limit, and then when that is and what happens at it.
+func TestStatusSaysWhatEndsAHold(t *testing.T) {
+	limit := metav1.NewTime(noon.Wall.Add(26 * time.Minute))
+	for name, tc := range map[string]struct {
+		change func(v *view)
+		want   string
+	}{
+		"no limit": {func(*view) {}, "since 4m; it ends when its cause ends"},
+		"no limit, in the rule's words": {func(v *view) { v.Status.Verdict.AtLimit = "no limit: the site is up" },
+			"it ends when its cause ends; no limit: the site is up"},
+		"a limit": {func(v *view) { v.Status.Hold.Until = &limit },
+			"it ends when its cause ends, or at its limit, when one plain recovery is tried; until 12:26:00, 26m left"},
+		"a limit, and no attempts": {func(v *view) { v.Status.Hold.Until, v.Status.Incident.Spent = &limit, v.maxAttempts() },
+			"it ends when its cause ends, since no attempt is left for its limit; until 12:26:00, 26m left"},
+		"a limit at which nothing is tried": {func(v *view) {
+			v.Status.Verdict.HoldLimit.Duration, v.Status.Verdict.AtLimit = 30*time.Minute, "one plain recovery if a finished build is there"
+		}, "it ends when its cause ends; at its limit of 30m0s: one plain recovery if a finished build is there"},
+		"a limit that is over": {func(v *view) { v.Status.Hold.LimitSpent = true },
+			"it ends when its cause ends; its limit is over, at which one recovery was tried"},
+		"a verdict of another rule": {func(v *view) { v.Status.Verdict.Rule, v.Status.Verdict.AtLimit = "dns", "no limit: the site is up" },
+			"since 4m; it ends when its cause ends\n"},
+	} {
+		v := held(t)
+		tc.change(&v)
+		if text := statusText([]view{v}, noon, style{}, true); !strings.Contains(text, tc.want) {
+			t.Errorf("%s: want %q in\n%s", name, tc.want, text)
+		}
+		h, verdict := v.Status.Hold, v.Status.Verdict
+		if verdict.Rule != h.Rule {
+			continue
+		}
+		words := controller.HoldEnds(h, verdict, v.spent() < v.maxAttempts())
+		v.Status.Blocked = &v1alpha1.Blocked{Message: "acting would not help (ProxyFails); " + words, Until: h.Until}
+		if text := againstText(&v, noon); !strings.Contains(text, tc.want[strings.Index(tc.want, "it ends"):]) {
+			t.Errorf("%s: why says otherwise: %s", name, text)
+		}
+	}
 }
 
 func TestStatusColoursOnlyWhereAsked(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/controller"
 )
 
 // statusText is what `status` prints: a table of the Apps, and what is to be known of each that is not well. With detail,
@@ -219,16 +220,7 @@ func factsText(v *view, now v1alpha1.Instant, s style) string {
 		add("cooldown", until(wall.Add(left), wall))
 	}
 	if h := st.Hold; h != nil {
-		text := fmt.Sprintf("for %s (%s), since %s", h.Blame, h.Reason, human(now.Since(h.Since)))
-		switch {
-		case h.Until != nil:
-			text += ", " + until(h.Until.Time, wall)
-		case h.LimitSpent:
-			text += "; the one recovery at its limit was tried"
-		default:
-			text += "; it ends when its cause ends"
-		}
-		add("held", text)
+		add("held", heldText(v, h, now))
 	}
 	if v.observing() {
 		add("observing", observingText(v))
@@ -255,6 +247,20 @@ func factsText(v *view, now v1alpha1.Instant, s style) string {
 		add("desired", v.Source)
 	}
 	return table("  ", rows)
+}
+
+// heldText says for whom the App is held, what ends that, and when.
+func heldText(v *view, h *v1alpha1.Hold, now v1alpha1.Instant) string {
+	verdict := v.Status.Verdict
+	if verdict != nil && verdict.Rule != h.Rule { // the hold was for another reason than the last look's
+		verdict = nil
+	}
+	left := v.Status.Incident == nil || v.spent() < v.maxAttempts()
+	text := fmt.Sprintf("for %s (%s), since %s; %s", h.Blame, h.Reason, human(now.Since(h.Since)), controller.HoldEnds(h, verdict, left))
+	if h.Until != nil {
+		text += "; " + until(h.Until.Time, now.Wall.Time)
+	}
+	return text
 }
 
 // pauseText says why the App is paused, and until when.

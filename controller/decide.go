@@ -349,20 +349,27 @@ func holdBlocks(c *pass.Case, v *v1alpha1.Verdict, h *v1alpha1.Hold) *v1alpha1.B
 	if Paused(c.App, c.Now) {
 		return pauseBlocks(&c.App.Spec)
 	}
-	b := &v1alpha1.Blocked{Reason: BlockedHold, Until: h.Until}
-	switch {
-	case h.Until != nil && noAttemptsLeft(c):
-		b.Message = fmt.Sprintf("acting would not help now (%s), and no attempt is left for its limit; it ends when its cause ends", v.Reason)
-	case h.Until != nil:
-		b.Message = fmt.Sprintf("acting would not help now (%s); at the limit one recovery is tried", v.Reason)
-	default:
-		b.Message = fmt.Sprintf("acting would not help (%s); it ends when its cause ends", v.Reason)
-		switch {
-		case h.LimitSpent && v.ActAtLimit:
-			b.Message += "; its limit is over, at which one recovery was tried"
-		case v.AtLimit != "":
-			b.Message += "; " + v.AtLimit
-		}
+	return &v1alpha1.Blocked{
+		Reason: BlockedHold, Until: h.Until,
+		Message: fmt.Sprintf("acting would not help (%s); %s", v.Reason, HoldEnds(h, v, !noAttemptsLeft(c))),
 	}
-	return b
+}
+
+// HoldEnds says in words what ends a hold, and what happens at its limit; when that is, Hold.Until says. attempts says whether
+// there are any left. v is the verdict that holds; nil where it is not known.
+func HoldEnds(h *v1alpha1.Hold, v *v1alpha1.Verdict, attempts bool) string {
+	const cause = "it ends when its cause ends"
+	switch {
+	case h.Until != nil && !attempts:
+		return cause + ", since no attempt is left for its limit"
+	case h.Until != nil:
+		return cause + ", or at its limit, when one plain recovery is tried"
+	case h.LimitSpent:
+		return cause + "; its limit is over, at which one recovery was tried"
+	case v == nil || v.AtLimit == "":
+		return cause
+	case v.HoldLimit.Duration > 0:
+		return fmt.Sprintf("%s; at its limit of %s: %s", cause, v.HoldLimit.Duration, v.AtLimit)
+	}
+	return cause + "; " + v.AtLimit
 }

@@ -141,7 +141,7 @@ func TestWhatStandsAgainstActingIsSaid(t *testing.T) {
 		{"the last moment of the cooldown, at the end of a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Cooldown: last, Hold: over}, downAndHeld, nil, BlockedCooldown, "5m0s"},
 		{"a pause", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, crashed, paused, BlockedPaused, "moving house"},
 		{"a pause, at the end of a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: over}, downAndHeld, paused, BlockedPaused, "moving house"},
-		{"a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, downAndHeld, nil, BlockedHold, "at the limit one recovery is tried"},
+		{"a hold", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, downAndHeld, nil, BlockedHold, "or at its limit, when one plain recovery is tried"},
 		{"a hold without a limit", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, proxyDown, nil, BlockedHold, "it ends when its cause ends"},
 		{"a hold without a limit, in its rule's words", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded}, endless, nil, BlockedHold, "; the alert is repeated every hour"},
 		{"a hold whose limit is over", v1alpha1.AppStatus{Phase: v1alpha1.PhaseDegraded, Hold: tried}, downAndHeld, nil, BlockedHold, "at which one recovery was tried"},
