@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -66,7 +67,11 @@ func (w webhook) send(ctx context.Context, d *delivery) error {
 		if errors.As(err, &outer) {
 			err = outer.Err
 		}
-		return errors.New(w.clean(err.Error()))
+		text := w.clean(err.Error()) // it may quote what is no HTTP
+		if repeats(text, w.url) {
+			text = "what came back is no answer, and repeats the address: it is not quoted"
+		}
+		return errors.New(shorten(text, maxQuoted))
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, readErr := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -74,14 +79,23 @@ func (w webhook) send(ctx context.Context, d *delivery) error {
 	if code >= 200 && code < 300 {
 		return nil // acknowledged, even where the rest of the answer was lost
 	}
-	f := &failure{text: fmt.Sprintf("the answer was %s", response.Status), permanent: isPermanent(code), retryAfter: retryAfter(response)}
+	f := &failure{text: fmt.Sprintf("the answer was %s", statusOf(code)), permanent: isPermanent(code), retryAfter: retryAfter(response)}
 	if code >= 300 && code < 400 {
 		f.text += ", a redirect that is not followed: name the address to which it leads"
 	}
-	if quote := w.clean(oneLine(answer)); quote != "" && readErr == nil {
+	switch quote := w.clean(oneLine(answer)); {
+	case quote == "" || readErr != nil:
+	case repeats(quote, w.url):
+		f.text += "; what it says repeats the address, and is not quoted"
+	default:
 		f.text += fmt.Sprintf(": %q", shorten(quote, maxQuoted))
 	}
 	return f
+}
+
+// statusOf is a status in our words: those that stand beside it in an answer are the receiver's.
+func statusOf(code int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
 }
 
 // isPermanent tells whether the same request would be answered the same way again.
@@ -108,27 +122,64 @@ func (w webhook) clean(text string) string {
 
 // withoutSecrets takes out of a text whatever stands in an address besides its host; more is the caller's.
 func withoutSecrets(text, address string, more ...string) string {
+	secrets := append(secretsOf(address), more...)
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // what holds another goes first
+	for _, secret := range secrets {
+		for _, s := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if len(s) > wordLength {
+				text = strings.ReplaceAll(text, s, "…")
+			}
+		}
+	}
+	return text
+}
+
+// secretsOf is all that stands in an address besides its host, whole and in pieces.
+func secretsOf(address string) []string {
 	u, err := url.Parse(address)
 	if err != nil {
-		return text
+		return nil
 	}
-	secrets := append([]string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.Fragment}, more...)
+	secrets := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.Fragment, u.User.Username()}
 	if password, ok := u.User.Password(); ok {
 		secrets = append(secrets, password)
 	}
 	for _, values := range u.Query() {
 		secrets = append(secrets, values...)
 	}
-	secrets = append(secrets, strings.Split(u.Path, "/")...)
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // what holds another goes first
-	for _, secret := range secrets {
-		for _, s := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			if len(s) > 5 { // what is shorter is no secret, and stands in words
-				text = strings.ReplaceAll(text, s, "…")
+	return append(secrets, strings.Split(u.Path, "/")...)
+}
+
+const (
+	// wordLength is the length of what is no secret, and stands in words.
+	wordLength = 5
+	// pieceLength is how much of a secret tells something of it.
+	pieceLength = 8
+)
+
+// repeats tells whether a text still shows a piece of what stands in an address besides its host: cut off, in other letters, or
+// written with signs in between.
+func repeats(text, address string) bool {
+	said := lettersOf(text)
+	for _, secret := range secretsOf(address) {
+		s := lettersOf(secret)
+		for n := 0; len(s) > wordLength && n <= max(len(s)-pieceLength, 0); n++ {
+			if strings.Contains(said, s[n:min(n+pieceLength, len(s))]) {
+				return true
 			}
 		}
 	}
-	return text
+	return false
+}
+
+// lettersOf leaves of a text its letters and digits, in small letters.
+func lettersOf(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r = unicode.ToLower(r); unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, text)
 }
 
 // mask leaves of an address what may be shown: the way into it (path, query, user) is often the secret itself.

@@ -1,10 +1,12 @@
 package alert
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -176,5 +178,57 @@ func TestALongAnswerIsNotRead(t *testing.T) {
 	})
 	if err := post(t, server.URL); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAReceiverThatEchoesTheAddressIsNotQuoted, however it writes it: cut off, in other letters, with signs in between, as the words
+// beside its status, or where no HTTP is expected.
+func TestAReceiverThatEchoesTheAddressIsNotQuoted(t *testing.T) {
+	const token, password = "T0kenOfTheHook42", "Passw0rdOfTheHook"
+	for name, answer := range map[string]string{
+		"as it is":                    "HTTP/1.1 400 Bad Request\r\nContent-Length: 28\r\n\r\nno such hook T0kenOfTheHook42",
+		"beside the status":           "HTTP/1.1 400 T0kenOfTheHook42\r\nContent-Length: 0\r\n\r\n",
+		"cut off":                     "HTTP/1.1 400 Bad Request\r\nContent-Length: 22\r\n\r\nno such hook T0kenOfTh",
+		"at the end of what is read":  "HTTP/1.1 400 Bad Request\r\n\r\n" + strings.Repeat(token+" ", maxAnswer/len(token)-20) + strings.Repeat(" ", 200) + token + token,
+		"in small letters":            "HTTP/1.1 400 Bad Request\r\n\r\nt0kenofthehook42",
+		"with signs in between":       "HTTP/1.1 400 Bad Request\r\n\r\nT0ken-Of-The-Hook-42",
+		"its user":                    "HTTP/1.1 401 Unauthorized\r\n\r\nnot you, userOfTheHook:" + password,
+		"as what is no HTTP":          "T0kenOfTheHook42\r\n\r\n",
+		"as what is no HTTP, cut off": "T0kenOfThe\r\n\r\n",
+		"as its status":               "HTTP/1.1 T0kenOfTheHook42\r\n\r\n",
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(connection))
+			_, _ = io.WriteString(connection, answer)
+			_ = connection.Close()
+		}()
+		err = post(t, "http://userOfTheHook:"+password+"@"+listener.Addr().String()+"/hooks/"+token)
+		_ = listener.Close()
+		<-done
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			continue
+		}
+		if said := strings.ToLower(err.Error()); strings.Contains(said, "t0ken") || strings.Contains(said, "userof") || strings.Contains(said, "passw0rd") || len(said) > 600 {
+			t.Errorf("%s: %s", name, err)
+		}
+	}
+}
+
+// TestWhatAReceiverSaysIsQuoted where it says nothing of the address.
+func TestWhatAReceiverSaysIsQuoted(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "channel_is_archived", http.StatusGone) })
+	if err := post(t, server.URL+"/services/T00000000/B00000000/XXXXXXXXXXXX"); err == nil || err.Error() != `the answer was 410 Gone: "channel_is_archived"` {
+		t.Errorf("%v", err)
 	}
 }

@@ -7,9 +7,11 @@ package heartbeat
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -131,6 +133,19 @@ func (b *Beater) done(h *heart, app string, err error, report func(kind, reason,
 	}
 }
 
+// ofNobody is an error that says nothing in the receiver's own words: what is no HTTP is quoted in it.
+func ofNobody(err error) error {
+	var (
+		ours        net.Error // of the network: no connection, no name, no answer in time
+		certificate *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &ours), errors.As(err, &certificate), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	}
+	return errors.New("what came back is no HTTP")
+}
+
 // beat sends one. Its errors name no more of the address than its host: the path is a secret.
 func (b *Beater) beat(spec v1alpha1.HeartbeatSpec) error {
 	ctx, cancel := context.WithTimeout(b.ctx, spec.Timeout.Duration)
@@ -148,9 +163,9 @@ func (b *Beater) beat(spec v1alpha1.HeartbeatSpec) error {
 			err = outer.Err
 		}
 		if ctx.Err() != nil {
-			err = fmt.Errorf("no answer within %s", spec.Timeout.Duration)
+			return fmt.Errorf("%s: no answer within %s", where, spec.Timeout.Duration)
 		}
-		return fmt.Errorf("%s: %w", where, err)
+		return fmt.Errorf("%s: %w", where, ofNobody(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))

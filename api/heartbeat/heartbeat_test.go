@@ -1,9 +1,11 @@
 package heartbeat
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
@@ -169,4 +172,36 @@ func TestWithoutAnAddressThereIsNone(t *testing.T) {
 			t.Error("there was one")
 		}
 	})
+}
+
+// TestNothingOfWhatTheServiceSaysIsQuoted, be it what is no HTTP, or the words beside a status: it may be the address.
+func TestNothingOfWhatTheServiceSaysIsQuoted(t *testing.T) {
+	for _, answer := range []string{
+		"s3cr3t\r\n\r\n", "HTTP/1.1 s3cr3t\r\n\r\n", "HTTP/1.1 404 s3cr3t\r\nContent-Length: 6\r\n\r\ns3cr3t",
+		"HTTP/1.1 302 Found\r\nLocation: /s3cr3t\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: s3cr3t\r\n\r\n", "",
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if connection, err := listener.Accept(); err == nil {
+				_, _ = http.ReadRequest(bufio.NewReader(connection))
+				_, _ = io.WriteString(connection, answer)
+				_ = connection.Close()
+			}
+		}()
+		log := logrus.New()
+		log.SetOutput(io.Discard)
+		b := New(Options{Log: log})
+		err = b.beat(v1alpha1.HeartbeatSpec{URL: "http://" + listener.Addr().String() + "/s3cr3t", Timeout: metav1.Duration{Duration: 10 * time.Second}})
+		b.Close(t.Context())
+		_ = listener.Close()
+		<-done
+		if err == nil || strings.Contains(err.Error(), "s3cr3t") || len(err.Error()) > 200 {
+			t.Errorf("%q gave %v", answer, err)
+		}
+	}
 }
