@@ -20,7 +20,7 @@ const (
 // at most two seconds.
 func (h *Hands) evidence(ctx context.Context, app *v1alpha1.App, step pass.Step) {
 	begun := slices.ContainsFunc(step.Recovery.Steps, func(s v1alpha1.StepRecord) bool { return s.Outcome != v1alpha1.StepInterrupted })
-	if h.Evidence == nil || begun || !h.gathering.CompareAndSwap(false, true) {
+	if h.Evidence == nil || begun || !h.gather(app.Name) {
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, evidenceTime)
@@ -28,7 +28,7 @@ func (h *Hands) evidence(ctx context.Context, app *v1alpha1.App, step pass.Step)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer h.gathering.Store(false)
+		defer h.gathered(app.Name)
 		defer func() {
 			if p := recover(); p != nil && h.Log != nil {
 				h.Log.WithField("app", app.Name).Errorf("evidence was not kept: panic: %v", p)
@@ -45,4 +45,24 @@ func (h *Hands) evidence(ctx context.Context, app *v1alpha1.App, step pass.Step)
 			h.Log.WithField("app", app.Name).Warn("evidence takes too long to be kept; the recovery goes on")
 		}
 	}
+}
+
+// gather begins to keep the evidence of an App; it is false where that is at work already.
+func (h *Hands) gather(app string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gathering[app] {
+		return false
+	}
+	if h.gathering == nil {
+		h.gathering = map[string]bool{}
+	}
+	h.gathering[app] = true
+	return true
+}
+
+func (h *Hands) gathered(app string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.gathering, app)
 }

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,4 +52,37 @@ func TestEvidenceIsKeptOnceBeforeTheFirstKill(t *testing.T) {
 	if kept != 2 {
 		t.Error("kept again within the same recovery")
 	}
+}
+
+// TestTheEvidenceOfOneAppWaitsForNobodyElses: that of one hangs, and another's is kept; its own is not begun a second time.
+func TestTheEvidenceOfOneAppWaitsForNobodyElses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		kept := map[string]int{}
+		var mu sync.Mutex
+		h := &Hands{Evidence: func(_ context.Context, app *v1alpha1.App, _ pass.Step) {
+			mu.Lock()
+			kept[app.Name]++
+			mu.Unlock()
+			if app.Name == "hangs" {
+				<-free
+			}
+		}}
+		keep := func(name string) {
+			app := v1alpha1.NewApp()
+			app.Name = name
+			h.evidence(t.Context(), app, pass.Step{})
+		}
+		for _, name := range []string{"hangs", "other", "hangs", "other"} {
+			keep(name)
+		}
+		if kept["hangs"] != 1 || kept["other"] != 2 {
+			t.Errorf("kept %v", kept)
+		}
+		close(free)
+		synctest.Wait()
+		if keep("hangs"); kept["hangs"] != 2 {
+			t.Errorf("kept %v once the disk was back", kept)
+		}
+	})
 }

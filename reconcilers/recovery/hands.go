@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -35,9 +34,9 @@ type Hands struct {
 	// Log is told what became of work that no step waits for; nil tells nobody.
 	Log logrus.FieldLogger
 
-	gathering atomic.Bool // evidence is being kept: at most once at a time, should a disk hang
-
 	mu sync.Mutex
+	// gathering are the Apps of which evidence is being kept: of each at most once at a time, should a disk hang.
+	gathering map[string]bool
 	// hanging are the steps that have not come back in their time, by App and step.
 	hanging map[string]bool
 	// tidies are the applications' folders in which Tidy is at work, each with what is closed at its end.
