@@ -230,3 +230,25 @@ func TestWhoIsBlamedWhereNothingCouldBeSeen(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatExitsForWantOfAnotherIsStartedAllTheSame: a hold for another's fault needs the application's process alive. What exits at
+// its start because its database or another service does not answer does not run, whatever its log or the database says.
+func TestWhatExitsForWantOfAnotherIsStartedAllTheSame(t *testing.T) {
+	for name, change := range map[string]func(w *world){
+		"the process manager tries on": func(w *world) { w.gone(runtime.Waiting); w.process.Crashes = crashExits },
+		"it has given up":              func(w *world) { w.gone(runtime.Errored); w.process.Crashes = crashExits },
+		"it is up at this moment": func(w *world) {
+			w.process.Crashes, w.process.Answered = crashExits, false
+			w.status["local"], w.reason["local"] = maybe, "Starting"
+		},
+	} {
+		w := well()
+		change(w)
+		w.process.Needs = []facts.Need{{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 6379}}
+		w.process.Signs = []facts.Sign{facts.SignDatabase}
+		w.database.Class, w.database.Where, w.status["database"] = facts.DatabaseRefused, "127.0.0.1:5432", no
+		if v := Diagnose(lasting(w, time.Minute)); v.Remedy != v1alpha1.RemedyRecover || v.Blame != v1alpha1.BlameApp || !v.OwnFault {
+			t.Errorf("%s: rule %s blames %s, remedy %s", name, v.Rule, v.Blame, v.Remedy)
+		}
+	}
+}
