@@ -19,10 +19,16 @@ type filer struct {
 	log logrus.FieldLogger
 
 	mu      sync.Mutex
-	waiting []*v1alpha1.IncidentReport // at most one for each incident
+	waiting []filed // at most one for each incident
 	wake    chan struct{}
 	ended   bool
 	running sync.WaitGroup
+}
+
+// filed is a report that waits to be written, and whom to tell when it is.
+type filed struct {
+	report *v1alpha1.IncidentReport
+	kept   func()
 }
 
 func newFiler(dir string, log logrus.FieldLogger) *filer {
@@ -31,16 +37,17 @@ func newFiler(dir string, log logrus.FieldLogger) *filer {
 	return f
 }
 
-// file is called by a loop when there is something new to tell of an incident; closed says why it was closed.
-func (f *filer) file(app *v1alpha1.App, incident v1alpha1.Incident, closed string, now v1alpha1.Instant) {
+// file is called by a loop when there is something new to tell of an incident; closed says why it was closed. kept is called when
+// the report is written.
+func (f *filer) file(app *v1alpha1.App, incident v1alpha1.Incident, closed string, now v1alpha1.Instant, kept func()) {
 	r := reportOf(app.Name, &incident)
 	if closed != "" {
 		r.Status.ClosedAt, r.Status.Closed = &now, closed
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting = slices.DeleteFunc(f.waiting, func(old *v1alpha1.IncidentReport) bool { return old.Name == r.Name })
-	f.waiting = append(f.waiting, r)
+	f.waiting = slices.DeleteFunc(f.waiting, func(old filed) bool { return old.report.Name == r.Name })
+	f.waiting = append(f.waiting, filed{r, kept})
 	poke(f.wake)
 }
 
@@ -69,14 +76,17 @@ func (f *filer) write() {
 	list := f.waiting
 	f.waiting = nil
 	f.mu.Unlock()
-	for _, r := range list {
+	for _, one := range list {
+		r := one.report
 		if r.Status.ClosedAt != nil {
 			// The journal forgets in time; the incident does not.
 			r.Status.Timeline = f.timeline(r)
 		}
 		if err := state.WriteIncident(f.dir, r); err != nil {
 			f.log.WithError(err).WithField("app", r.Status.App).Warn("incident was not kept")
+			continue
 		}
+		one.kept()
 	}
 }
 

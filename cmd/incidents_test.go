@@ -96,10 +96,16 @@ func TestTheFilerWritesTheNewestStateWithItsTimeline(t *testing.T) {
 	quiet.SetOutput(io.Discard)
 	f := newFiler(dir, quiet)
 	for n := range int32(50) {
-		f.file(site(t), v1alpha1.Incident{Number: 4, StartedAt: at(-time.Hour), Spent: n}, "", noon)
+		f.file(site(t), v1alpha1.Incident{Number: 4, StartedAt: at(-time.Hour), Spent: n}, "", noon, func() {})
 	}
-	f.file(site(t), v1alpha1.Incident{Number: 4, StartedAt: at(-time.Hour), Spent: 50}, "it was reset", noon)
+	kept := false
+	f.file(site(t), v1alpha1.Incident{Number: 4, StartedAt: at(-time.Hour), Spent: 50}, "it was reset", noon, func() {
+		kept = state.IncidentClosed(dir, "bbyatch", 4)
+	})
 	f.close()
+	if !kept || state.IncidentClosed(dir, "bbyatch", 5) {
+		t.Error("it is not told of as kept when it is on disk, and only then")
+	}
 	list, err := state.Incidents(dir, "bbyatch")
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d incidents, %v", len(list), err)

@@ -133,8 +133,8 @@ func (s *supervisor) start(ctx context.Context, e *desired.Entry, rejected error
 	return nil
 }
 
-// tellAgain tells the events that an earlier run was killed over, and leaves in the status those alerts that it was: the loop
-// tells them. Where that cannot be found out, all is told.
+// tellAgain tells the events that an earlier run was killed over, and leaves in the status those alerts that it was, and the
+// incident that it had closed and not reported: the loop sees to them. Where that cannot be found out, all is told.
 func (s *supervisor) tellAgain(app *v1alpha1.App, status *v1alpha1.AppStatus, journal *state.Journal, sink controller.Sink, log logrus.FieldLogger) {
 	t := status.Telling
 	status.Telling = nil
@@ -149,11 +149,15 @@ func (s *supervisor) tellAgain(app *v1alpha1.App, status *v1alpha1.AppStatus, jo
 	for _, e := range missing {
 		sink.Event(e)
 	}
-	if s.owed == nil {
-		return
+	again := v1alpha1.Telling{}
+	if s.owed != nil {
+		again.Alerts = s.owed(app, journal, t.Alerts)
 	}
-	if owed := s.owed(app, journal, t.Alerts); len(owed) > 0 {
-		status.Telling = &v1alpha1.Telling{Alerts: owed}
+	if c := t.Closed; c != nil && !state.IncidentClosed(s.dir, app.Name, c.Incident.Number) {
+		again.Closed = c
+	}
+	if len(again.Alerts) > 0 || again.Closed != nil {
+		status.Telling = &again
 	}
 }
 

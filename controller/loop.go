@@ -62,9 +62,9 @@ type Loop struct {
 	// step's commands are carried out. It must neither block nor change it. Whoever acts between two passes (a runtime that starts a crashed process again)
 	// learns by it what is allowed. nil where there is nobody.
 	Attend func(app *v1alpha1.App)
-	// File is handed an incident whenever there is something new to tell of it, and, with why, when it is closed. It must not
-	// block. nil where nobody keeps them.
-	File func(app *v1alpha1.App, incident v1alpha1.Incident, closed string, now v1alpha1.Instant)
+	// File is handed an incident whenever there is something new to tell of it, and, with why, when it is closed; it calls kept
+	// when that is on disk. It must not block. nil where nobody keeps them.
+	File func(app *v1alpha1.App, incident v1alpha1.Incident, closed string, now v1alpha1.Instant, kept func())
 
 	app     *v1alpha1.App
 	status  v1alpha1.AppStatus
@@ -167,9 +167,7 @@ func (l *Loop) step(in Input) (time.Duration, bool) {
 		case Tell:
 			l.tell(command.Alert)
 		case File:
-			if l.File != nil {
-				l.File(l.app, command.Incident, command.Closed, now)
-			}
+			l.file(command, now)
 		case Refuse:
 			if rejected := l.Store.Refuse(command.Why); rejected != nil {
 				l.edited(metav1.ConditionFalse, "Refused", rejected.Error())

@@ -48,7 +48,7 @@ func (l *Loop) write(now v1alpha1.Instant, commands []Command) error {
 		Type: v1alpha1.ConditionStatePersisted, Status: metav1.ConditionTrue, Reason: "Written", ObservedGeneration: l.app.Generation,
 	}, now)
 	status := l.status
-	status.Telling = Telling(l.unkept.list(), commands)
+	status.Telling = Telling(l.unkept.list(), commands, now)
 	return l.Store.Write(status, l.app.Generation)
 }
 

@@ -21,11 +21,11 @@ const (
 	maxLine  = 512
 )
 
-// Telling is what the state has to tell after a step: the step's events, and its alerts after those that wait from before. nil
-// where there is nothing.
-func Telling(unkept []v1alpha1.Alert, commands []Command) *v1alpha1.Telling {
-	t := &v1alpha1.Telling{}
-	for _, a := range unkept {
+// Telling is what the state has to tell after a step at an instant: the step's events, its alerts after those that wait from
+// before, and the incident that it has closed, or one whose report waits from before. nil where there is nothing.
+func Telling(waits Waiting, commands []Command, now v1alpha1.Instant) *v1alpha1.Telling {
+	t := &v1alpha1.Telling{Closed: waits.Closed}
+	for _, a := range waits.Alerts {
 		t.Alerts = append(t.Alerts, boundedAlert(a))
 	}
 	for _, command := range commands {
@@ -38,10 +38,14 @@ func Telling(unkept []v1alpha1.Alert, commands []Command) *v1alpha1.Telling {
 			}
 		case Tell:
 			t.Alerts = append(t.Alerts, boundedAlert(command.Alert))
+		case File:
+			if command.Closed != "" {
+				t.Closed = &v1alpha1.ClosedIncident{Incident: command.Incident, At: now, Why: command.Closed}
+			}
 		}
 	}
 	t.Alerts = t.Alerts[max(len(t.Alerts)-maxUnkept, 0):]
-	if len(t.Events)+len(t.Alerts) == 0 {
+	if len(t.Events)+len(t.Alerts) == 0 && t.Closed == nil {
 		return nil
 	}
 	return t
@@ -69,12 +73,19 @@ func shortened(text string, limit int) string {
 	return text[:limit] + "…"
 }
 
-// unkept are the alerts that were handed to the sink and that a kill would still take away. The zero value is good; it may be
-// used by several goroutines.
+// Waiting is what was handed on and is not on disk yet.
+type Waiting struct {
+	Alerts []v1alpha1.Alert // oldest first
+	Closed *v1alpha1.ClosedIncident
+}
+
+// unkept are the alerts, and the report of the last incident, that were handed on and that a kill would still take away. The
+// zero value is good; it may be used by several goroutines.
 type unkept struct {
-	mu   sync.Mutex
-	next int
-	all  []unkeptAlert
+	mu     sync.Mutex
+	next   int
+	all    []unkeptAlert
+	closed *v1alpha1.ClosedIncident
 }
 
 type unkeptAlert struct {
@@ -96,18 +107,43 @@ func (u *unkept) add(a v1alpha1.Alert) (kept func()) {
 	}
 }
 
-// list are those that are not kept yet, oldest first.
-func (u *unkept) list() []v1alpha1.Alert {
+// close notes an incident that was closed, and gives what to call when its report is kept.
+func (u *unkept) close(c *v1alpha1.ClosedIncident) (kept func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	var list []v1alpha1.Alert
-	for _, a := range u.all {
-		list = append(list, a.alert)
+	u.closed = c
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.closed == c {
+			u.closed = nil
+		}
 	}
-	return list
+}
+
+// list is what is not kept yet.
+func (u *unkept) list() Waiting {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	w := Waiting{Closed: u.closed}
+	for _, a := range u.all {
+		w.Alerts = append(w.Alerts, a.alert)
+	}
+	return w
 }
 
 func (l *Loop) tell(a v1alpha1.Alert) { l.Sink.Alert(l.app, a, l.unkept.add(a)) }
+
+func (l *Loop) file(f File, at v1alpha1.Instant) {
+	if l.File == nil {
+		return
+	}
+	kept := func() {}
+	if f.Closed != "" {
+		kept = l.unkept.close(&v1alpha1.ClosedIncident{Incident: f.Incident, At: at, Why: f.Closed})
+	}
+	l.File(l.app, f.Incident, f.Closed, at, kept)
+}
 
 // tellAgain tells what an earlier run of evenkeel was kept from telling.
 func (l *Loop) tellAgain(t *v1alpha1.Telling) {
@@ -119,5 +155,8 @@ func (l *Loop) tellAgain(t *v1alpha1.Telling) {
 	}
 	for _, a := range t.Alerts {
 		l.tell(a)
+	}
+	if c := t.Closed; c != nil {
+		l.file(File{Incident: c.Incident, Closed: c.Why}, c.At)
 	}
 }

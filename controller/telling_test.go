@@ -47,9 +47,11 @@ type mortal struct {
 	what    string
 	waiting []func() // alerts that are in memory only, until the next event
 	outbox  []v1alpha1.Alert
-	// events and alerts are those that belong to states which are on disk.
+	reports map[int64]string // why each incident was closed, as it is kept
+	// events, alerts and closed are those that belong to states which are on disk.
 	events []v1alpha1.Event
 	alerts []v1alpha1.Alert
+	closed map[int64]bool
 }
 
 func (m *mortal) op(what string) {
@@ -88,6 +90,9 @@ func (m *mortal) Write(status v1alpha1.AppStatus, generation int64) error {
 			}
 		}
 	}
+	for number := int64(1); number <= status.LastIncident; number++ {
+		m.closed[number] = status.Incident == nil || status.Incident.Number != number
+	}
 	m.op("after a write")
 	return nil
 }
@@ -105,6 +110,17 @@ func (m *mortal) Alert(_ *v1alpha1.App, a v1alpha1.Alert, kept func()) {
 	m.op("before an alert")
 	m.waiting = append(m.waiting, func() { m.outbox = append(m.outbox, a); kept() })
 	m.op("after an alert, which waits")
+}
+
+func (m *mortal) file(_ *v1alpha1.App, i v1alpha1.Incident, closed string, _ v1alpha1.Instant, kept func()) {
+	m.op("before an incident is filed")
+	m.waiting = append(m.waiting, func() {
+		if closed != "" {
+			m.reports[i.Number] = closed
+		}
+		kept()
+	})
+	m.op("after an incident was filed, which waits")
 }
 
 func (m *mortal) Event(e v1alpha1.Event) {
@@ -140,9 +156,10 @@ func (m *mortal) run(steps int) (killed bool) {
 	loaded := m.store.Load()
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	l := &Loop{Domain: m, Store: m, Sink: m, Clock: func() v1alpha1.Instant { return m.now }, Log: log}
+	l := &Loop{Domain: m, Store: m, Sink: m, Clock: func() v1alpha1.Instant { return m.now }, Log: log, File: m.file}
 	l.app = newApp()
 	l.app.Spec.Recovery.Tell, l.app.Spec.Recovery.MaxAttempts = v1alpha1.TellWhenNotMended, 1
+	l.app.Spec.Recovery.ProvenAfter.Duration = 10 * time.Minute
 	l.results = make(chan result, 1)
 	l.retry = pace.New(time.Second, time.Minute, 2)
 	telling := loaded.State.Telling
@@ -153,16 +170,16 @@ func (m *mortal) run(steps int) (killed bool) {
 		if err != nil {
 			panic(err)
 		}
-		l.tellAgain(&v1alpha1.Telling{Events: missing, Alerts: slices.DeleteFunc(telling.Alerts, func(a v1alpha1.Alert) bool {
+		l.tellAgain(&v1alpha1.Telling{Events: missing, Closed: telling.Closed, Alerts: slices.DeleteFunc(telling.Alerts, func(a v1alpha1.Alert) bool {
 			return slices.ContainsFunc(m.outbox, func(b v1alpha1.Alert) bool { return sameAlert(a, b) })
 		})})
 	}
 	in := Input{Started: true}
 	for n := range steps {
-		if n == 8 { // it crashes, and is mended; and once more, for good
+		switch n {
+		case 8, 30: // it crashes, and is mended, and once more
 			m.local, m.mends = false, true
-		}
-		if n == 40 {
+		case 70: // its incident is closed by then: it crashes for good
 			m.local, m.mends = false, false
 		}
 		next, _ := l.step(in)
@@ -185,7 +202,7 @@ func TestNoKillLosesAnEventOrAnAlert(t *testing.T) {
 	var kinds []string
 	for die := 1; ; die++ {
 		dir := t.TempDir()
-		m := &mortal{fakeJudge: fakeJudge{verdict: crashed}, local: true, now: at(0), die: die}
+		m := &mortal{fakeJudge: fakeJudge{verdict: crashed}, local: true, now: at(0), die: die, reports: map[int64]string{}, closed: map[int64]bool{}}
 		open := func() {
 			var err error
 			if m.store, err = state.NewStore(dir, "site", state.Options{FS: unsynced{state.OS()}, Settle: func() {}}); err != nil {
@@ -196,7 +213,7 @@ func TestNoKillLosesAnEventOrAnAlert(t *testing.T) {
 			}
 		}
 		open()
-		killed := m.run(90)
+		killed := m.run(120)
 		if killed {
 			open()
 			m.now = m.now.Add(10 * time.Second)
@@ -230,12 +247,17 @@ func TestNoKillLosesAnEventOrAnAlert(t *testing.T) {
 				t.Fatalf("killed %s (operation %d): alert %s is in the outbox %d times", m.what, die, a.Kind, n)
 			}
 		}
+		for number, closed := range m.closed {
+			if (m.reports[number] != "") != closed {
+				t.Fatalf("killed %s (operation %d): incident %d is closed: %v, and its report says %q", m.what, die, number, closed, m.reports[number])
+			}
+		}
 		if !killed {
 			for _, a := range m.outbox {
 				kinds = append(kinds, string(a.Kind))
 			}
-			t.Logf("%d events and %d alerts (%s), killed at each of %d operations (%v): none is lost, none is doubled",
-				len(m.events), len(m.alerts), strings.Join(kinds, ", "), die-1, points)
+			t.Logf("%d events, %d alerts (%s) and %d incidents (the last of them open), killed at each of %d operations (%v): none is lost, none is doubled",
+				len(m.events), len(m.alerts), strings.Join(kinds, ", "), len(m.closed), die-1, points)
 			break
 		}
 		points[m.what]++
@@ -255,7 +277,7 @@ func TestWhatIsToBeToldIsBounded(t *testing.T) {
 		}})
 	}
 	commands = append(commands, Tell{v1alpha1.Alert{Kind: v1alpha1.AlertFailed}})
-	got := Telling([]v1alpha1.Alert{{Message: "old"}}, commands)
+	got := Telling(Waiting{Alerts: []v1alpha1.Alert{{Message: "old"}}}, commands, at(0))
 	size := 0
 	for _, e := range got.Events {
 		size += len(e.Message)
@@ -269,7 +291,7 @@ func TestWhatIsToBeToldIsBounded(t *testing.T) {
 	if a := commands[1].(Tell).Alert; a.Message != long || a.Evidence[0] != long {
 		t.Error("what is told is changed by what is written of it")
 	}
-	if Telling(nil, []Command{Observe{}}) != nil {
+	if Telling(Waiting{}, []Command{Observe{}, File{}}, at(0)) != nil {
 		t.Error("there is nothing to tell")
 	}
 }

@@ -146,6 +146,13 @@ func LastIncident(dir, app string) int64 {
 	return n
 }
 
+// IncidentClosed tells whether an incident is kept as closed. One that cannot be read is not.
+func IncidentClosed(dir, app string, number int64) bool {
+	var r v1alpha1.IncidentReport
+	err := readKept(filepath.Join(incidentsDir(dir, app), fmt.Sprintf("%d.json", number)), &r)
+	return err == nil && r.Status.ClosedAt != nil
+}
+
 // Incidents reads the incidents of an App that are kept, the oldest first. Those that cannot be read are left out; their
 // errors are joined. It needs no lock.
 func Incidents(dir, app string) ([]v1alpha1.IncidentReport, error) {

@@ -110,6 +110,15 @@ type Telling struct {
 	// same fault; the last 16.
 	// +listType=atomic
 	Alerts []Alert `json:"alerts,omitempty"`
+	// Closed is the last incident that was closed, where its report is not written yet.
+	Closed *ClosedIncident `json:"closed,omitempty"`
+}
+
+// ClosedIncident is an incident as it ended: When, and why.
+type ClosedIncident struct {
+	Incident Incident `json:"incident"`
+	At       Instant  `json:"at"`
+	Why      string   `json:"why"`
 }
 
 // Warning is something that is well now and will not stay so.

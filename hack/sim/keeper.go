@@ -306,7 +306,7 @@ func (k *keeper) write(now v1alpha1.Instant, commands []controller.Command) erro
 	k.s.writes++
 	k.s.check.writtenSoon(&k.status, commands)
 	status := k.status
-	status.Telling = controller.Telling(nil, commands)
+	status.Telling = controller.Telling(controller.Waiting{}, commands, now)
 	before := k.store.Meta().ResourceVersion
 	err := k.store.Write(status, k.app.Generation)
 	if err == nil && k.store.Meta().ResourceVersion == before { // there was nothing to write
