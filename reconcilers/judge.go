@@ -75,6 +75,7 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	}
 	l.Fault = verdict.LearnFault(c)
 	learnMarks(c, &l, &process)
+	learnListened(c, &l, process.Life)
 	learnMemory(c, &l, process.Age)
 	if build, _ := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); build.Kind != "" && build.Present {
 		l.BuildSeen = true
@@ -117,6 +118,25 @@ func learnMarks(c *pass.Case, l *v1alpha1.Learned, process *facts.Process) {
 	}
 	if over := len(l.Marks) - marksKept - len(process.Rows); over > 0 {
 		l.Marks = l.Marks[over:]
+	}
+}
+
+// portsKept bounds how many ports are remembered that the application opens beside its own.
+const portsKept = 8
+
+// learnListened keeps the life that has listened on the application's port, and what else it has opened.
+func learnListened(c *pass.Case, l *v1alpha1.Learned, life string) {
+	port, ok := facts.Of[facts.Port](c.Latest(), v1alpha1.CheckPort)
+	if _, ours := port.By(facts.Ours); !ok || !ours || life == "" {
+		return
+	}
+	if l.Listened == nil || l.Listened.Incarnation != life || l.Listened.Port != port.Port {
+		l.Listened = &v1alpha1.Listened{Port: port.Port, Incarnation: life}
+	}
+	for _, at := range port.Elsewhere {
+		if len(l.Listened.Beside) < portsKept && !slices.Contains(l.Listened.Beside, at.Port) {
+			l.Listened.Beside = append(l.Listened.Beside, at.Port)
+		}
 	}
 }
 

@@ -41,6 +41,46 @@ func TestLearnKeepsWhatWasSeen(t *testing.T) {
 	}
 }
 
+func TestLearnsWhereItListens(t *testing.T) {
+	learn := func(before *v1alpha1.Learned, life string, port facts.Port) *v1alpha1.Listened {
+		l := Judge{}.Learn(seen(instant(0), before,
+			v1alpha1.CheckResult{Check: v1alpha1.CheckProcess, Status: metav1.ConditionTrue, Facts: facts.Raw(facts.Process{Life: life})},
+			v1alpha1.CheckResult{Check: v1alpha1.CheckPort, Status: metav1.ConditionTrue, Facts: facts.Raw(port)}))
+		return l.Listened
+	}
+	port := func(number int32, whose facts.Whose, beside ...int32) facts.Port {
+		p := facts.Port{Port: number, Listeners: []facts.Listener{{Whose: whose}}}
+		for _, b := range beside {
+			p.Elsewhere = append(p.Elsewhere, facts.Place{Port: b})
+		}
+		return p
+	}
+	before := &v1alpha1.Learned{Listened: &v1alpha1.Listened{Port: 3003, Incarnation: "1:1", Beside: []int32{9464}}}
+	for _, tc := range []struct {
+		name string
+		life string
+		port facts.Port
+		want v1alpha1.Listened
+	}{
+		{"the same", "1:1", port(3003, facts.Ours), v1alpha1.Listened{Port: 3003, Incarnation: "1:1", Beside: []int32{9464}}},
+		{"one port more", "1:1", port(3003, facts.Ours, 9464, 9465), v1alpha1.Listened{Port: 3003, Incarnation: "1:1", Beside: []int32{9464, 9465}}},
+		{"another life", "2:2", port(3003, facts.Ours, 9466), v1alpha1.Listened{Port: 3003, Incarnation: "2:2", Beside: []int32{9466}}},
+		{"another port", "1:1", port(3004, facts.Ours), v1alpha1.Listened{Port: 3004, Incarnation: "1:1"}},
+		{"a stranger", "2:2", port(3003, facts.Stranger, 9466), *before.Listened},
+		{"no process", "", port(3003, facts.Ours, 9466), *before.Listened},
+		{"more than are kept", "1:1", port(3003, facts.Ours, 1, 2, 3, 4, 5, 6, 7, 8, 9),
+			v1alpha1.Listened{Port: 3003, Incarnation: "1:1", Beside: []int32{9464, 1, 2, 3, 4, 5, 6, 7}}},
+	} {
+		got := learn(before.DeepCopy(), tc.life, tc.port)
+		if got == nil || got.Port != tc.want.Port || got.Incarnation != tc.want.Incarnation || !slices.Equal(got.Beside, tc.want.Beside) {
+			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
+		}
+	}
+	if got := learn(nil, "1:1", facts.Port{Port: 3003, Elsewhere: []facts.Place{{Port: 3013}}}); got != nil {
+		t.Errorf("nobody listens: %+v", got)
+	}
+}
+
 func TestChecksAreSortedAndHaveTheirInterval(t *testing.T) {
 	list := Judge{}.Checks(seen(instant(0), nil).App)
 	byName := func(a, b pass.Check) int {

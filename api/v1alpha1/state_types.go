@@ -451,6 +451,8 @@ type Learned struct {
 	Incarnation string `json:"incarnation,omitempty"`
 	// Answered is the process, as "pid:start ticks", that has given a good answer: its start-up grace is over.
 	Answered string `json:"answered,omitempty"`
+	// Listened is where the application was last seen to listen as spec.port says.
+	Listened *Listened `json:"listened,omitempty"`
 	// Baseline is the application's normal memory.
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// LowMemorySince is since when available memory has been low without a break.
@@ -473,6 +475,17 @@ type Fault struct {
 	Cause string `json:"cause"`
 	// Start tells that start from others.
 	Start string `json:"start"`
+}
+
+// Listened is a life of the application that has listened on its port.
+type Listened struct {
+	// Port is the port, and Incarnation the process, as "pid:start ticks".
+	Port        int32  `json:"port"`
+	Incarnation string `json:"incarnation"`
+	// Beside are the other ports that it has opened in that life, for its metrics say, 8 at most: that a later life opens one of
+	// them does not mean that its own is another now.
+	// +listType=atomic
+	Beside []int32 `json:"beside,omitempty"`
 }
 
 // Baseline is the normal memory of one incarnation of the application.

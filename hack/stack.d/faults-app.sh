@@ -4,6 +4,7 @@
 
 FAULTS+='
 pm2-with JS        the site is started anew with these settings of PM2 over its usual ones, such as "kill_timeout: 12000"
+port-moved [PORT]  the site is started anew on another port (3013), and lasts there until cleared
 pm2-restart        somebody says pm2 restart
 pm2-reload         somebody says pm2 reload
 pm2-twice          the site is started a second time under its name: PM2 lists it twice, and the second finds the port taken
@@ -19,11 +20,10 @@ oom                the memory killer of the kernel ends the site, in a memory cg
 heap               the site fills its heap up to its limit
 '
 
-# fault_pm2_with JS: properties of PM2's ecosystem file, as they are written there
-fault_pm2_with() {
+# started_with JS: anew, with these properties of PM2's ecosystem file, as they are written there
+started_with() {
   local app
   app=$(host_app)
-  mark pm2-with
   as deploy mkdir -p "$APP_DIR/watched"
   put "$app/ecosystem.config.js" 644 deploy <<EOT
 const usual = {
@@ -39,6 +39,10 @@ module.exports = { apps: [Object.assign(usual, { ${1:-} })] };
 EOT
   forget_app
   pm2_fresh bbyatch "$APP_DIR"
+}
+fault_pm2_with() { # JS
+  mark pm2-with
+  started_with "${1:-}"
   wait_for 30 site_answers || die "the site does not answer"
 }
 # on whichever address it listens
@@ -51,6 +55,15 @@ clear_pm2_with() {
   forget_app
   pm2_fresh bbyatch "$APP_DIR"
 }
+
+fault_port_moved() { # [PORT]
+  local port=${1:-3013}
+  mark port-moved "$port"
+  started_with "args: 'start -p $port'"
+  wait_for 30 moved_answers "$port" || die "the site does not answer on port $port"
+}
+moved_answers() { [[ $(http "http://127.0.0.1:$1/" 2) == 200 ]]; }
+clear_port_moved() { clear_pm2_with; }
 
 # in the background: it waits for the end of the old process
 fault_pm2_restart() { pm2 -s restart bbyatch >/dev/null 2>&1 9>&- & }

@@ -28,10 +28,13 @@ func portResult(l *look) v1alpha1.CheckResult {
 		r.Facts = facts.Raw(f)
 		return r
 	}
-	f.Listeners = l.holders
+	f.Listeners, f.Elsewhere = l.holders, l.elsewhere
 	r.Facts = facts.Raw(f)
 	if len(f.Listeners) == 0 {
 		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "NotListening", fmt.Sprintf("nobody listens on port %d", f.Port)
+		if len(f.Elsewhere) > 0 {
+			r.Message += fmt.Sprintf("; the application listens on %s (pid %d)", f.Elsewhere[0].Addr, f.Elsewhere[0].PID)
+		}
 		return r
 	}
 	for _, known := range []struct {

@@ -108,6 +108,7 @@ type look struct {
 	holders    []facts.Listener // the same, with whose they are
 	own        netip.AddrPort   // where the application alone is asked, if others listen on its port too
 	askedAt    netip.AddrPort   // where the local check has asked
+	elsewhere  []facts.Place    // where the application listens at other ports, if that was looked for
 	portErr    error
 	tookListen time.Duration
 
@@ -174,6 +175,9 @@ func (p *Prober) Observe(ctx context.Context, app *v1alpha1.App, due []string) v
 		local = p.askLocal(ctx, l) // it was somebody else who was asked
 	}
 
+	if isDue(v1alpha1.CheckPort) {
+		p.lookElsewhere(ctx, l)
+	}
 	// What may take its whole time is asked beside the rest.
 	var slow conc.WaitGroup
 	beside := func(name string, ask func() v1alpha1.CheckResult) func() v1alpha1.CheckResult {

@@ -144,6 +144,17 @@ const (
 type Port struct {
 	Port      int32      `json:"port"`
 	Listeners []Listener `json:"listeners,omitempty"`
+	// Elsewhere is where the application listens at other ports: without inspectors, and without what it opens for itself alone,
+	// on loopback at a port that the kernel chose. It is looked for where nobody listens on the port, and in the first ten minutes
+	// of a life that does.
+	Elsewhere []Place `json:"elsewhere,omitempty"`
+}
+
+// Place is a listening socket of the application at another port than is wanted.
+type Place struct {
+	Addr string `json:"addr"`
+	Port int32  `json:"port"`
+	PID  int    `json:"pid"`
 }
 
 // Listener is one listening socket and its owner.

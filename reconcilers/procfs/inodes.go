@@ -30,25 +30,14 @@ func (h Holders) Missing(inodes ...uint64) []uint64 {
 //
 // A socket may have no holder that can be seen although Denied is 0: it can be in another pid namespace, or just gone.
 func (fs FS) InodeOwners(inodes []uint64, prefer []int) (Holders, error) {
-	found := Holders{ByInode: make(map[uint64][]Identity, len(inodes))}
-	if len(inodes) == 0 {
-		return found, nil
-	}
-	search := newSearch(inodes)
-	for _, pid := range prefer {
-		h, err := fs.open(pid)
-		if err != nil {
-			continue
-		}
-		// What cannot be asked here is asked again, and counted, below.
-		_ = search.in(h, &found)
-		h.close()
-	}
+	// Which of them could not be asked is counted below.
+	found := Holders{ByInode: fs.Held(inodes, prefer)}
 	if len(found.Missing(inodes...)) == 0 {
 		return found, nil
 	}
 
 	clear(found.ByInode)
+	search := newSearch(inodes)
 	err := fs.each(func(h handle) error {
 		switch err := search.in(h, &found); {
 		case err == nil, errors.Is(err, ErrGone):
@@ -71,6 +60,22 @@ func (fs FS) InodeOwners(inodes []uint64, prefer []int) (Holders, error) {
 		found.Denied++
 	}
 	return found, nil
+}
+
+// Held finds which of these sockets the processes hold open, and asks no other one. What could not be looked into holds none.
+func (fs FS) Held(inodes []uint64, by []int) map[uint64][]Identity {
+	found := Holders{ByInode: make(map[uint64][]Identity, len(inodes))}
+	if len(inodes) == 0 {
+		return found.ByInode
+	}
+	search := newSearch(inodes)
+	for _, pid := range by {
+		if h, err := fs.open(pid); err == nil {
+			_ = search.in(h, &found)
+			h.close()
+		}
+	}
+	return found.ByInode
 }
 
 var (

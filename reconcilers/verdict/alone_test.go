@@ -146,6 +146,11 @@ func TestEachConditionIsNeeded(t *testing.T) {
 			w.host = facts.Host{CPUs: 2, Window: time.Second, Busy: 0.98, App: 0.02, Waited: 0.9, Ran: 0.02}
 		}, nil},
 		{"it listens elsewhere", "local-fails", func(w *world) { closed(w); listen(w, ours) }, nil},
+		{"it listens on another port, and that its own is not open could not be asked", "local-fails", func(w *world) { w.elsewhere(3013); w.status["port"] = maybe }, nil},
+		{"it listens on another port too", "local-fails", func(w *world) { w.elsewhere(3013); listen(w, ours) }, nil},
+		{"it listened on another port, and has no process", "local-fails", func(w *world) { w.elsewhere(3013); between(w) }, nil},
+		{"it is seen on another port, and answers", "anything-else", func(w *world) { w.elsewhere(3013); w.status["local"], w.status["public"] = yes, yes }, nil},
+		{"it is seen on another port, and answers with an error", "server-error", func(w *world) { w.elsewhere(3013); w.fails(500) }, nil},
 		{"nobody listens, and it has no process", "local-fails", func(w *world) { closed(w); between(w); listen(w) }, nil},
 		{"nobody is seen to listen, and it answers", "anything-else", func(w *world) { listen(w); w.local.Class = facts.Closed }, nil},
 		{"nobody is seen to listen, and it answers with an error", "server-error", func(w *world) { w.fails(500); listen(w) }, nil},

@@ -144,6 +144,10 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 		o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse && s.process.Crashes < crashExits && look(c).lives() < crashLives && !crashing &&
 		s.lead.Check == v1alpha1.CheckLocal:
 		return "a restart would lose the last good environment"
+	case s.up && !answers && s.local.Class == facts.Refused && o.Status(v1alpha1.CheckPort) == metav1.ConditionFalse && len(s.port.Listeners) == 0 &&
+		slices.ContainsFunc(s.port.Elsewhere, func(p facts.Place) bool { return p.Port == 3013 }) && c.Record.Learned.Listened == nil &&
+		s.process.Crashes < crashExits && look(c).lives() < crashLives && !crashing:
+		return "it listens on another port than is expected"
 	case s.lead.Status == metav1.ConditionUnknown && s.up && !orphan && !(o.Status(v1alpha1.CheckPort) == metav1.ConditionFalse && len(s.port.Listeners) == 0) && s.process.Crashes < crashExits && look(c).lives() < crashLives:
 		return "it is not known whether it is well"
 	}

@@ -127,6 +127,7 @@ var troubles = []trouble{
 		w.fail(r, "port", "local", "public")
 		w.local = facts.HTTP{Class: facts.Refused}
 	},
+	func(r *rand.Rand, w *world) { w.elsewhere(oneOf[int32](r, 3013, 9464)) },
 	// what is in the folder
 	func(r *rand.Rand, w *world) {
 		w.gone(runtime.Errored)
@@ -201,6 +202,9 @@ func init() {
 var records = []func(r *rand.Rand, c *pass.Case){
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.Marks = []string{"m"} },
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.BuildSeen = true },
+	func(r *rand.Rand, c *pass.Case) {
+		c.Record.Learned.Listened = &v1alpha1.Listened{Port: 3003, Incarnation: oneOf(r, "100:1", "99:1"), Beside: []int32{9464}}
+	},
 	func(_ *rand.Rand, c *pass.Case) {
 		c.Record.Learned.Fault = &v1alpha1.Fault{Sign: "ModuleNotFound", Cause: "a"}
 	},

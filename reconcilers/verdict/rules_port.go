@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
@@ -18,6 +20,43 @@ var (
 		holds: func(v *view) bool { return len(v.port.Listeners) == 0 },
 	}
 )
+
+var (
+	listensElsewhere = condition{
+		yes: "it listens on another port", no: "it is not seen to listen on another port than those that it opens beside its own",
+		holds: func(v *view) bool { return len(v.elsewhere()) > 0 },
+		seen: func(v *view) string {
+			if list := v.elsewhere(); len(list) > 0 {
+				return list[0].Addr
+			}
+			return ""
+		},
+	}
+	hasListened = condition{
+		yes: "its process has listened on its port before", no: "its process has never been seen to listen on its port",
+		holds: func(v *view) bool {
+			l := v.listened()
+			return l != nil && l.Incarnation == v.process.Life && l.Port == v.port.Port
+		},
+	}
+)
+
+// listened is the life that was last seen to listen on the application's port; nil where none is known.
+func (v *view) listened() *v1alpha1.Listened {
+	if v.c.Record.Learned == nil {
+		return nil
+	}
+	return v.c.Record.Learned.Listened
+}
+
+// elsewhere is where the application listens instead of on its port: not where it did so beside it in an earlier life, for its
+// metrics say.
+func (v *view) elsewhere() []facts.Place {
+	l := v.listened()
+	return slices.DeleteFunc(slices.Clone(v.port.Elsewhere), func(p facts.Place) bool {
+		return l != nil && l.Port == v.port.Port && slices.Contains(l.Beside, p.Port)
+	})
+}
 
 var orphanUnderAnother = condition{
 	yes: "another PM2 daemon runs what listens on its port", no: "no other PM2 daemon runs what listens on its port",
@@ -68,6 +107,27 @@ var rulePortHeldUnseen = Rule{
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.CannotTell)
 		return fmt.Sprintf("the application does not come up, because port %d is in use: by %s", v.port.Port, describe(l))
+	},
+}
+
+// A start would open the same port again. At the limit one is tried all the same: the application may have been started with a
+// port that is not in its settings any more.
+var ruleListensElsewhere = Rule{
+	Name: "listens-elsewhere", Sees: "the process runs, was never seen to listen on its port, and listens on another one, which it is not known to open beside it",
+	Blame: v1alpha1.BlameConfig, Reason: "ListensElsewhere", Remedy: v1alpha1.RemedyHold,
+	Limit: holdLimit, AtLimit: "one plain recovery", Act: true,
+	Next: []string{
+		"see where it listens: ss -ltnp 'sport = :{elsewhere}'", "is that right? then let spec.port say so, and the proxy too",
+		"is it wrong? correct it where the application is started (PORT, -p), then: evenkeel recover {app}",
+	},
+	When: []condition{fails(v1alpha1.CheckPort), noListener, listensElsewhere, running, not(hasListened), not(answers), not(localAnswers)},
+	says: func(v *view) string {
+		var list []string
+		for _, p := range v.elsewhere() {
+			list = append(list, p.Addr)
+		}
+		return fmt.Sprintf("the application listens on %s, and port %d is expected (spec.port): one of the two is a mistake",
+			strings.Join(list, ", "), v.port.Port)
 	},
 }
 

@@ -38,6 +38,7 @@ var rules = []Rule{
 	ruleStarting,
 	ruleStarved,
 	ruleFilesUsedUp,
+	ruleListensElsewhere,
 	ruleNotListening,
 	ruleCannotSee,
 	ruleDatabaseConfiguration,

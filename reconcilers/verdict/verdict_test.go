@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,22 @@ func (w *world) fails(status int) {
 func (w *world) timesOut() {
 	w.local = facts.HTTP{Class: facts.Timeout}
 	w.status["local"], w.status["public"] = no, no
+}
+
+// elsewhere lets it listen on other ports instead of its own.
+func (w *world) elsewhere(ports ...int32) {
+	w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
+	w.status["port"], w.status["local"], w.status["public"] = no, no, no
+	for _, p := range ports {
+		w.port.Elsewhere = append(w.port.Elsewhere, facts.Place{Addr: fmt.Sprintf("[::]:%d", p), Port: p, PID: 100})
+	}
+}
+
+// listened lets a life be known that has listened on a port, with what it had opened beside.
+func listened(port int32, life string, beside ...int32) func(c *pass.Case) {
+	return func(c *pass.Case) {
+		c.Record.Learned = &v1alpha1.Learned{Listened: &v1alpha1.Listened{Port: port, Incarnation: life, Beside: beside}}
+	}
 }
 
 // unconfigured takes away the database's configuration.
@@ -254,6 +271,27 @@ func TestVerdicts(t *testing.T) {
 			w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
 			w.status["port"], w.status["local"], w.status["public"] = no, no, no
 		}, nil, "not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it listens on another port", func(w *world) { w.elsewhere(3013) }, nil,
+			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"it listens on another port, and a life before it did on its own", func(w *world) { w.elsewhere(3013) }, listened(3003, "99:1", 9464),
+			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"it listens where it should have listened before spec.port was changed", func(w *world) { w.elsewhere(3013) }, listened(3013, "100:1"),
+			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"it has lost its port, and another one is left", func(w *world) { w.elsewhere(3013) }, listened(3003, "100:1"),
+			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it shows its metrics as it did before, and its own port is not opened", func(w *world) { w.elsewhere(9464) }, listened(3003, "99:1", 9464),
+			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it shows its metrics as it did before, and has moved", func(w *world) { w.elsewhere(9464, 3013) }, listened(3003, "99:1", 9464),
+			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"it has opened another port, and is starting", func(w *world) {
+			w.elsewhere(9464)
+			w.process.Age, w.process.Answered = time.Second, false
+			w.status["local"], w.reason["local"], w.status["port"] = maybe, "Starting", maybe
+		}, nil, "starting", v1alpha1.BlameApp, v1alpha1.RemedyWait, ""},
+		{"a stranger has its port, and it took another", func(w *world) {
+			w.elsewhere(3004)
+			w.port.Listeners = []facts.Listener{stranger}
+		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
 		{"an empty answer", func(w *world) {
 			w.local = facts.HTTP{Class: facts.Closed}
 			w.status["local"], w.status["public"] = no, no

@@ -224,6 +224,10 @@ func expand(hints []string, v *view) []string {
 	if !filepath.IsAbs(envFile) {
 		envFile = filepath.Join(v.c.App.Spec.Directory, envFile)
 	}
+	elsewhere := ""
+	if list := v.elsewhere(); len(list) > 0 {
+		elsewhere = strconv.Itoa(int(list[0].Port))
+	}
 	rival := ""
 	if l, ok := v.port.By(facts.OurOrphan); ok && l.Under != 0 {
 		rival = strconv.Itoa(l.Under)
@@ -231,7 +235,7 @@ func expand(hints []string, v *view) []string {
 		rival = strconv.Itoa(v.process.Rivals[0])
 	}
 	fill := strings.NewReplacer(append(v.databaseWords(),
-		"{rival}", rival, "{rows}", strings.Join(v.givenUp(), " "),
+		"{rival}", rival, "{elsewhere}", elsewhere, "{rows}", strings.Join(v.givenUp(), " "),
 		"{log}", log, "{errors}", errors, "{list}", v.list(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,

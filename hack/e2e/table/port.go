@@ -20,6 +20,17 @@ var port = []Row{
 		Confirmed: 15 * time.Second, Check: "orphan-ended", Seconds: 45,
 	},
 	{
+		Name: "port-misspelt", Failure: "spec.port was edited, and is not the application's port any more",
+		Edit: map[string]any{"spec.port": 3013}, Action: Hold, Blame: config, Rules: []string{"listens-elsewhere"}, App: Kept,
+		Says: []string{"listens on", ":3003", "port 3013 is expected"}, Long: true, Seconds: 60,
+	},
+	{
+		Name: "port-moved", Failure: "it was started anew with another port, and spec.port is the old one",
+		Faults: []string{"port-moved"}, Unseen: true, Spec: map[string]any{"spec.recovery.startupGrace": "6s"},
+		Action: Hold, Blame: config, Rules: []string{"listens-elsewhere"}, App: Replaced,
+		Confirmed: 25 * time.Second, Says: []string{":3013", "port 3003 is expected"}, Seconds: 60,
+	},
+	{
 		Name: "stranger", Failure: "a program of another user holds the port and answers 200",
 		Action: Hold, Blame: onPort, Rules: []string{"stranger-on-port"}, App: Replaced, Starts: true, Case: "stranger-other-user",
 	},
