@@ -38,7 +38,7 @@ It exits with 0 if everything holds, with 1 if not.`,
 			domain := g.domain
 			if domain == nil {
 				// It keeps nothing: it only looks for what a supervisor keeps.
-				domain = newDomain(g.clock, "", keeper.New(keeper.Options{Dir: g.keeperDir(), Clock: g.clock}), nil, nil)
+				domain = newDomain(g.clock, "", marksOf(g.keeperDir()), keeper.New(keeper.Options{Dir: g.keeperDir(), Clock: g.clock}), nil, nil)
 			}
 			var running sync.WaitGroup
 			for n := range looks {

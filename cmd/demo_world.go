@@ -151,7 +151,7 @@ func (w *demoWorld) supervise(ctx context.Context, g *globals) error {
 		Dir: w.folder.State(), Clock: g.clock, Log: w.out.log(), Changed: func(app string) { s.wake(app) },
 	})
 	s = &supervisor{
-		dir: w.folder.State(), paths: []string{w.folder.Desired()}, domain: newDomain(g.clock, w.folder.State(), w.keeper, nil, w.out.log()), keeper: w.keeper,
+		dir: w.folder.State(), paths: []string{w.folder.Desired()}, domain: newDomain(g.clock, w.folder.State(), keptMarks(w.folder.State(), w.out.log()), w.keeper, nil, w.out.log()), keeper: w.keeper,
 		clock: g.clock, log: w.out.log(), seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy
 		sink: func(app string, journal *state.Journal) controller.Sink {
 			return &demoSink{appSink: w.out.sink(app, journal), watch: w.watch}

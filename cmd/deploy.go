@@ -87,7 +87,7 @@ func (g *globals) deploy(ctx context.Context, args, command []string, flags depl
 		return err
 	}
 	if g.domain == nil { // made before anything is paused
-		g.domain = newDomain(g.clock, "", keeper.New(keeper.Options{Dir: g.keeperDir(), Clock: g.clock}), nil, nil)
+		g.domain = newDomain(g.clock, "", marksOf(g.keeperDir()), keeper.New(keeper.Options{Dir: g.keeperDir(), Clock: g.clock}), nil, nil)
 	}
 	resume, err := g.pauseForDeploy(ctx, &t, command[0], flags.pause)
 	if err != nil {

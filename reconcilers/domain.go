@@ -20,7 +20,7 @@ var _ pass.Domain = (*Domain)(nil)
 
 // New makes a domain from its looking and its acting half.
 func New(prober *checks.Prober, hands *recovery.Hands) *Domain {
-	return &Domain{prober: prober, hands: hands}
+	return &Domain{Judge: Judge{Marks: prober.Marks}, prober: prober, hands: hands}
 }
 
 // Observe asks the due checks.

@@ -17,7 +17,10 @@ import (
 )
 
 // Judge is the pure half of the domain.
-type Judge struct{}
+type Judge struct {
+	// Marks makes what is remembered of URLs.
+	Marks facts.Marker
+}
 
 var _ pass.Judge = Judge{}
 
@@ -60,7 +63,7 @@ func (Judge) Step(app *v1alpha1.App, name string) pass.StepTraits { return recov
 const marksKept = 16
 
 // Learn gives what is to be remembered after the newest observation.
-func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
+func (j Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	var l v1alpha1.Learned
 	if c.Record.Learned != nil {
 		l = *c.Record.Learned.DeepCopy()
@@ -81,14 +84,14 @@ func (Judge) Learn(c *pass.Case) v1alpha1.Learned {
 		l.BuildSeen = true
 	}
 	for _, kept := range []*string{&l.PublicGreenURL, &l.ProxyHereURL} {
-		switch { // older versions wrote the URL itself
-		case *kept == c.App.Spec.Checks.Public.URL:
-			*kept = facts.URLMark(*kept)
-		case !facts.IsURLMark(*kept):
+		switch { // older versions wrote the URL itself, or its hash
+		case j.Marks.Is(*kept, c.App.Spec.Checks.Public.URL):
+			*kept = j.Marks.Mark(c.App.Spec.Checks.Public.URL)
+		case !facts.IsMark(*kept):
 			*kept = ""
 		}
 	}
-	if url := facts.URLMark(c.App.Spec.Checks.Public.URL); latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
+	if url := j.Marks.Mark(c.App.Spec.Checks.Public.URL); latest.Status(v1alpha1.CheckPublic) == metav1.ConditionTrue {
 		l.PublicGreenURL = url
 		public, _ := facts.Of[facts.Public](latest, v1alpha1.CheckPublic)
 		switch {

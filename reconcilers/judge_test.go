@@ -1,6 +1,8 @@
 package reconcilers
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"testing"
 	"time"
@@ -142,7 +144,12 @@ func TestMarksAreKeptForOneNameInOneHome(t *testing.T) {
 
 func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
 	const plain = "https://me:s3cr3t@www.example.test/?key=s3cr3t"
-	url, other := facts.URLMark(plain), facts.URLMark("https://old.example.test/")
+	marks := facts.Marker{Key: []byte("a key")}
+	url, other := marks.Mark(plain), marks.Mark("https://old.example.test/")
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return "sha256:" + hex.EncodeToString(sum[:])
+	}
 	for _, tc := range []struct {
 		name    string
 		learned *v1alpha1.Learned
@@ -160,11 +167,13 @@ func TestWhereTheProxyIsIsLearnedWhileTheSiteAnswers(t *testing.T) {
 		{"the site is down", &v1alpha1.Learned{PublicGreenURL: url, ProxyHereURL: url}, metav1.ConditionFalse, facts.HereNo, url, url},
 		{"an older version wrote the URL itself", &v1alpha1.Learned{PublicGreenURL: plain, ProxyHereURL: plain}, metav1.ConditionFalse, "", url, url},
 		{"and it was another one", &v1alpha1.Learned{PublicGreenURL: "https://old.example.test/", ProxyHereURL: "https://old.example.test/"}, metav1.ConditionFalse, "", "", ""},
+		{"an older version wrote its hash", &v1alpha1.Learned{PublicGreenURL: hash(plain), ProxyHereURL: hash(plain)}, metav1.ConditionFalse, "", url, url},
+		{"and that was another one's", &v1alpha1.Learned{PublicGreenURL: hash("https://old.example.test/"), ProxyHereURL: hash("x")}, metav1.ConditionFalse, "", "", ""},
 		{"another URL was meant", &v1alpha1.Learned{PublicGreenURL: other, ProxyHereURL: other}, metav1.ConditionTrue, facts.HereNo, url, other},
 	} {
 		c := seen(instant(0), tc.learned, v1alpha1.CheckResult{Check: v1alpha1.CheckPublic, Status: tc.status, Facts: facts.Raw(facts.Public{Here: tc.found})})
 		c.App.Spec.Checks.Public.URL = plain
-		if got := (Judge{}).Learn(c); got.PublicGreenURL != tc.green || got.ProxyHereURL != tc.here {
+		if got := (Judge{Marks: marks}).Learn(c); got.PublicGreenURL != tc.green || got.ProxyHereURL != tc.here {
 			t.Errorf("%s: green %q, proxy %q, want %q and %q", tc.name, got.PublicGreenURL, got.ProxyHereURL, tc.green, tc.here)
 		}
 	}

@@ -23,12 +23,12 @@ func TestLearnKeepsWhatWasSeen(t *testing.T) {
 	}
 	there := facts.Build{Kind: "next", Present: true}
 	l := learn(nil, facts.Process{Life: "1:1", Answered: true}, there, metav1.ConditionTrue)
-	if l.Incarnation != "1:1" || l.Answered != "1:1" || !l.BuildSeen || l.PublicGreenURL != facts.URLMark(url) || l.ProxyHereURL != "" {
+	if l.Incarnation != "1:1" || l.Answered != "1:1" || !l.BuildSeen || l.PublicGreenURL != (facts.Marker{}).Mark(url) || l.ProxyHereURL != "" {
 		t.Errorf("%+v", l)
 	}
 	// Another life, of which little is known yet; and then none.
 	l = learn(&l, facts.Process{Life: "2:2"}, facts.Build{Kind: "next"}, metav1.ConditionFalse)
-	if l.Incarnation != "2:2" || l.Answered != "1:1" || !l.BuildSeen || l.PublicGreenURL != facts.URLMark(url) {
+	if l.Incarnation != "2:2" || l.Answered != "1:1" || !l.BuildSeen || l.PublicGreenURL != (facts.Marker{}).Mark(url) {
 		t.Errorf("another life: %+v", l)
 	}
 	if l := learn(&l, facts.Process{}, facts.Build{}, metav1.ConditionUnknown); l.Incarnation != "2:2" {

@@ -457,8 +457,8 @@ type Learned struct {
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// LowMemorySince is since when available memory has been low without a break.
 	LowMemorySince *Instant `json:"lowMemorySince,omitempty"`
-	// PublicGreenURL is the mark of the public URL that was seen to answer as expected: a hash, since an address may hold a
-	// password.
+	// PublicGreenURL is the mark of the public URL that was seen to answer as expected: a hash with a key that lies in another
+	// file, since an address may hold a password.
 	PublicGreenURL string `json:"publicGreenURL,omitempty"`
 	// ProxyHereURL is the mark of the public URL whose proxy was found to be on this machine while it answered as expected: if nothing
 	// listens on its port any more, it is the proxy that is gone.

@@ -43,7 +43,7 @@ func addWay() {
 func (e *eyes) public(l *look, local v1alpha1.CheckResult) (v1alpha1.CheckResult, time.Duration) {
 	env := &e.w.env
 	f := facts.Public{HTTP: facts.HTTP{URL: l.app.Spec.Checks.Public.URL, Class: facts.Answered, Status: 200, Took: 60 * time.Millisecond}}
-	f.Proven = l.app.Status.Learned != nil && l.app.Status.Learned.PublicGreenURL == facts.URLMark(f.URL)
+	f.Proven = l.app.Status.Learned != nil && facts.Marker{}.Is(l.app.Status.Learned.PublicGreenURL, f.URL)
 	f.Here = facts.HereYes
 	proxy := e.proxy(local.Status != metav1.ConditionTrue)
 	proxy.URL = f.URL

@@ -158,7 +158,7 @@ func TestWhatIsWrongWithACertificate(t *testing.T) {
 			p := trusting(t, a, nginxWith(t, fmt.Sprintf("http { server { listen %d ssl; server_name %s; %s } }", port, name, directive)))
 			app := site("site")
 			app.Spec.Checks.Public.URL = "https://" + net.JoinHostPort(name, strconv.Itoa(port)) + "/"
-			app.Status.Learned = &v1alpha1.Learned{PublicGreenURL: facts.URLMark(app.Spec.Checks.Public.URL)}
+			app.Status.Learned = &v1alpha1.Learned{PublicGreenURL: facts.Marker{}.Mark(app.Spec.Checks.Public.URL)}
 			r := p.askPublic(t.Context(), &look{app: app}, func() bool { return true })
 			f := factsOf[facts.Public](t, r)
 			if f.Class != tc.class || f.Certificate == nil || f.Certificate.Problem != tc.problem {

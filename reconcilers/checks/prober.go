@@ -40,6 +40,8 @@ type Prober struct {
 	// Reuse is how old the machine's processes, as they were read for another look, may be for a look at an application that is
 	// well: to read them is most of what a look costs. At the least doubt they are read anew. 0 means that each look reads them.
 	Reuse time.Duration
+	// Marks knows again what is remembered of the public URL.
+	Marks facts.Marker
 
 	once   sync.Once
 	local  *http.Client

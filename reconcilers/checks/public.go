@@ -40,7 +40,7 @@ func (p *Prober) askPublic(ctx context.Context, l *look, appMayBeWell func() boo
 	p.public.renew(now)
 	f := facts.Public{HTTP: ask(ctx, p.public.Client, q)}
 	learned := l.app.Status.Learned
-	f.Proven = learned != nil && learned.PublicGreenURL == facts.URLMark(spec.URL)
+	f.Proven = learned != nil && p.Marks.Is(learned.PublicGreenURL, spec.URL)
 	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: f.Took}}
 	appMayBeWell = sync.OnceValue(appMayBeWell)
 	if f.Page == facts.PageNginxDefault && appMayBeWell() && l.localPage == f.Page {
@@ -105,7 +105,7 @@ func (p *Prober) askBehind(ctx context.Context, l *look, q question, f *facts.Pu
 	f.Passes = passes
 	spec := &l.app.Spec.Checks.Public
 	learned := l.app.Status.Learned
-	known := learned != nil && learned.ProxyHereURL == facts.URLMark(spec.URL)
+	known := learned != nil && p.Marks.Is(learned.ProxyHereURL, spec.URL)
 	f.Here = hereOf(hop.Good(spec.ExpectStatus) && itsName(&hop), known, f.Names, f.Passes)
 	switch {
 	case err != nil && f.Here == facts.HereYes:

@@ -33,9 +33,9 @@ func TestAskPublic(t *testing.T) {
 	url := func(host string, port uint16) string {
 		return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))) + "/"
 	}
-	green := func(url string) *v1alpha1.Learned { return &v1alpha1.Learned{PublicGreenURL: facts.URLMark(url)} }
+	green := func(url string) *v1alpha1.Learned { return &v1alpha1.Learned{PublicGreenURL: facts.Marker{}.Mark(url)} }
 	here := func(url string) *v1alpha1.Learned {
-		return &v1alpha1.Learned{PublicGreenURL: facts.URLMark(url), ProxyHereURL: facts.URLMark(url)}
+		return &v1alpha1.Learned{PublicGreenURL: facts.Marker{}.Mark(url), ProxyHereURL: facts.Marker{}.Mark(url)}
 	}
 	for _, tc := range []struct {
 		name    string
@@ -58,7 +58,7 @@ func TestAskPublic(t *testing.T) {
 		{name: "nothing listens here, and the name leads here", url: url("127.0.0.1", closed), status: no, reason: "Refused", hop: facts.Refused, here: facts.HereYes},
 		{name: "nothing listens here, and the proxy was seen here", url: url(away, closed), learned: here(url(away, closed)), status: no, hop: facts.Refused, here: facts.HereYes},
 		{name: "nothing listens here, and the proxy of another URL was", url: url(away, closed),
-			learned: &v1alpha1.Learned{PublicGreenURL: facts.URLMark(url(away, closed)), ProxyHereURL: facts.URLMark("https://www.example.test/")}, status: no, hop: facts.NotAsked, here: facts.HereNo},
+			learned: &v1alpha1.Learned{PublicGreenURL: facts.Marker{}.Mark(url(away, closed)), ProxyHereURL: facts.Marker{}.Mark("https://www.example.test/")}, status: no, hop: facts.NotAsked, here: facts.HereNo},
 		{name: "the proxy is on another machine", url: url(away, closed), learned: green(url(away, closed)), status: no, hop: facts.NotAsked, here: facts.HereNo},
 		{name: "the proxy is on another machine, and one for other sites fails here", url: url(away, broken.Port()), learned: green(url(away, broken.Port())),
 			status: no, hop: facts.NotAsked, here: facts.HereNo},
