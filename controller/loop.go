@@ -71,6 +71,7 @@ type Loop struct {
 	recent  []v1alpha1.Observation
 	pending *SpecUpdate
 	unkept  unkept
+	words   Words
 
 	results  chan result
 	busy     bool

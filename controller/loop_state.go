@@ -3,7 +3,6 @@ package controller
 import (
 	"errors"
 
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -15,12 +14,12 @@ import (
 
 func ordersFailed(o *state.Order) bool { return o != nil && o.Phase == v1alpha1.PhaseFailed }
 
-// save writes the record if it has changed. A file that was edited in the meantime is read first, and what it orders goes
+// save writes the record if it has changed, at once where more than words has. A file that was edited in the meantime is read first, and what it orders goes
 // into what is written: an order stays on disk until its effect does. Where nothing can be written, evenkeel goes on in
 // memory, and tries again. What the commands have to tell goes with the record. It gives the commands, with those that follow
 // from an order.
 func (l *Loop) save(status v1alpha1.AppStatus, now v1alpha1.Instant, commands []Command) []Command {
-	changed := l.dirty || !apiequality.Semantic.DeepEqual(l.status, status)
+	changed := l.words.Due(&l.status, &status, commands, now) || l.dirty
 	l.status, l.dirty = status, false
 	if !changed && (!l.failing || l.retryAt.Since(now) > 0) {
 		return commands
@@ -57,6 +56,7 @@ func (l *Loop) noteWrite(err error, now v1alpha1.Instant) {
 	if err == nil {
 		l.failing = false
 		l.retry.Reset()
+		l.words.Written(now)
 		return
 	}
 	SetCondition(&l.status, metav1.Condition{

@@ -42,6 +42,7 @@ type keeper struct {
 	retryAt v1alpha1.Instant
 	failing bool
 	dirty   bool
+	words   controller.Words
 
 	steadiness
 }
@@ -274,7 +275,7 @@ func working(commands []controller.Command) bool {
 
 // save is Loop.save: an order that is met while writing goes into what is written.
 func (k *keeper) save(status v1alpha1.AppStatus, now v1alpha1.Instant, commands []controller.Command) []controller.Command {
-	changed := k.dirty || !apiequality.Semantic.DeepEqual(k.status, status)
+	changed := k.words.Due(&k.status, &status, commands, now) || k.dirty
 	k.status, k.dirty = status, false
 	if !changed && (!k.failing || k.retryAt.Since(now) > 0) {
 		return commands
@@ -319,6 +320,7 @@ func (k *keeper) noteWrite(err error, now v1alpha1.Instant) {
 	if err == nil {
 		k.failing = false
 		k.retry.Reset()
+		k.words.Written(now)
 		k.s.check.written(&k.status)
 		return
 	}

@@ -30,14 +30,17 @@ type liveness struct {
 	downSince  time.Duration // since when the application has been down and held
 	stuckSince time.Duration // since when a fault of its own that nothing mends has stood alone
 	hitAt      time.Duration
-	tickAt     time.Duration
-	settledAt  time.Duration // the last step in which the phase changed, or a recovery was under way
-	hour       hour
-	deaths     int // of processes of the application
-	watched    *watch
+	// loopedUntil is when the last crash loop ended. Whoever counts exits in ten minutes cannot know that it has.
+	loopedUntil time.Duration
+	tickAt      time.Duration
+	settledAt   time.Duration // the last step in which the phase changed, or a recovery was under way
+	hour        hour
+	deaths      int // of processes of the application
+	watched     *watch
 }
 
 func (l *liveness) init() {
+	l.loopedUntil = -forever
 	l.badSince, l.goodSince, l.downSince, l.stuckSince, l.tickAt = forever, forever, forever, forever, 0
 }
 
@@ -111,6 +114,9 @@ func (c *checker) struck(a *active) {
 
 func (c *checker) over(a *active) {
 	c.hitAt = c.s.w.now
+	if a.kind.name == "crash-loop" {
+		c.loopedUntil = c.s.w.now
+	}
 	if a.kind.whose == foreign {
 		c.s.w.faultSince = c.s.w.now
 	}
@@ -119,8 +125,8 @@ func (c *checker) over(a *active) {
 func (c *checker) died(*life, string) { c.deaths++ }
 
 // mostWrites is how often the record may be written in an hour in which nothing has happened: ten times while a recovery is
-// proven to hold, and a reminder or two.
-const mostWrites = 15
+// proven to hold, six times for words that change, and a reminder or two.
+const mostWrites = 20
 
 // hourly bounds what evenkeel does while nothing happens: it writes where something has changed, and does not look more
 // often than the spec says. Every new process of an application that comes and goes is a change.

@@ -67,7 +67,8 @@ func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	seen := c.latest.At.Boot.Duration + w.bootAt
 	memory := after.Verdict.Rule == "memory-app-grew" || after.Verdict.Rule == "disk-cache" && w.cond.cacheFull
 	unseen := s.k.appOr(s).Spec.Checks.Local.Disabled && w.env.blind // nothing is left that would say that it is well
-	if !unseen && w.well() && w.wellSince < seen-15*time.Second && !memory {
+	loops := after.Verdict.Rule == "crash-loop-answering" && w.now-c.loopedUntil < 10*time.Minute
+	if !unseen && w.well() && w.wellSince < seen-15*time.Second && !memory && !loops {
 		s.fail("the application is well, and a recovery begins (%s, %s)", after.Verdict.Rule, after.Verdict.Message)
 	}
 	if memory && !w.env.leak && !w.cond.cacheFull && s.k.appOr(s).Spec.Checks.Memory.Restart != v1alpha1.MemoryRestartAlways {

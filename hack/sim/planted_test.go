@@ -24,7 +24,7 @@ var plants = []plant{
 		"\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}\n\n// putPlainly"},
 	{"the application is restarted for its proxy", "reconcilers/verdict/rules_proxy.go",
 		`Reason: "ProxyFails", Remedy: v1alpha1.RemedyHold`, `Reason: "ProxyFails", Remedy: v1alpha1.RemedyRecover`},
-	{"what a state has to tell is not written with it", "controller/telling.go", "if len(t.Events)+len(t.Alerts) == 0 {", "if len(t.Events)+len(t.Alerts) >= 0 {"},
+	{"what a state has to tell is not written with it", "controller/telling.go", "if len(t.Events)+len(t.Alerts) == 0 &&", "if len(t.Events)+len(t.Alerts) >= 0 ||"},
 	{"attempts are not spent", "controller/incident.go", "\ti.Spent++\n", ""},
 	{"one attempt too many", "controller/decide.go", "c.Record.Incident.Spent >= c.App", "c.Record.Incident.Spent > c.App"},
 	{"a pause does not hold a recovery", "controller/decide.go", "case Paused(c.App, c.Now):", "case false:"},

@@ -251,6 +251,28 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/words.go", from: "\treturn v.builtBefore() || slices.Contains(", to: "\treturn false && slices.Contains("},
 	}},
+	{"an application that was stopped by hand was started at the limit of a deploy's hold", Schedule{Length: 107 * time.Minute, Entries: []Entry{
+		{Kind: "database-down", At: 75 * time.Minute, For: 122 * time.Minute},
+		{Kind: "deploy-hangs", At: 87 * time.Minute, For: 20 * time.Minute},
+		{Kind: "pm2-delete", At: 99 * time.Minute, For: time.Hour},
+	}}, []plant{
+		{file: "reconcilers/verdict/verdict.go", from: "if out.ActAtLimit && out.Blame != v1alpha1.BlameOperator && v.stopRespected() {", to: "if false && v.stopRespected() {"},
+	}},
+	{"the record was written at every pass, for its words alone", Schedule{Length: 27152 * time.Minute, Entries: []Entry{
+		{Kind: "reset", At: 89 * time.Minute},
+		{Kind: "pm2-delete", At: 27040 * time.Minute, For: 114 * time.Minute},
+		{Kind: "deploy-fails", At: 27040 * time.Minute, For: 30 * time.Minute},
+		{Kind: "stand-down", At: 27064 * time.Minute},
+	}}, []plant{
+		{file: "controller/words.go", from: "\treturn !w.late\n", to: "\treturn true\n"},
+	}},
+	{"a crash loop that had just ended, and that nobody asks for answers, was judged by what nobody could know", Schedule{Variant: "inward", Length: 83881 * time.Minute, Entries: []Entry{
+		{Kind: "other-spec", At: 6189700 * time.Millisecond},
+		{Kind: "crash-loop", At: 5023089300 * time.Millisecond, For: 160 * time.Minute, N: 894583},
+		{Kind: "reset", At: 83867 * time.Minute, N: 454816},
+	}}, []plant{
+		{file: "hack/sim/may.go", from: "c.loopedUntil < 10*time.Minute", to: "c.loopedUntil < 0"},
+	}},
 	{"a recovery that a reboot had cut off was given the cooldown of a spec from after it", Schedule{Length: 141 * time.Minute, Entries: []Entry{
 		{Kind: "deaf", At: 114 * time.Minute},
 		{Kind: "other-spec", At: 6897 * time.Second, Phase: "Recovering", N: 985319},

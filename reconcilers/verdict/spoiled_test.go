@@ -7,6 +7,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
 // TestWhatOthersDidIsNoCrashLoop pins two bugs: the application was restarted the moment that the stranger on its port had left,
@@ -56,5 +57,36 @@ func TestWhatOthersDidIsNoCrashLoop(t *testing.T) {
 				t.Errorf("%s (lives %v): rule %s, want %s", tc.name, lives, v.Rule, tc.rule)
 			}
 		}
+	}
+}
+
+// TestNoHoldsLimitUndoesAnOperatorsStop pins a bug: the limit of a deploy's hold, which had begun before, started an application
+// that somebody had stopped a few minutes ago.
+func TestNoHoldsLimitUndoesAnOperatorsStop(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		ordered bool
+		since   time.Duration
+		act     bool
+	}{
+		{"it was stopped just now", true, 15*time.Minute - time.Second, false},
+		{"it was stopped long ago", true, 15 * time.Minute, true},
+		{"nobody has stopped it", false, 0, true},
+	} {
+		w := well()
+		w.gone(runtime.Stopped)
+		w.process.StopOrdered, w.process.StopOrderedFor = tc.ordered, tc.since
+		w.deploy.AtWork = []facts.Work{{PID: 5, What: "npm ci"}}
+		c := twice(w)
+		v := Diagnose(c)
+		if v.Rule != "deploy-at-work" || v.ActAtLimit != tc.act || (v.AtLimit == ruleDeployAtWork.AtLimit) != tc.act {
+			t.Errorf("%s: %s, acts at its limit: %v, want %v (%s)", tc.name, v.Rule, v.ActAtLimit, tc.act, v.AtLimit)
+		}
+	}
+	w := well()
+	w.gone(runtime.Stopped)
+	w.process.StopOrdered, w.process.StopOrderedFor = true, time.Minute
+	if v := Diagnose(twice(w)); v.Rule != "operator-stop" || !v.ActAtLimit {
+		t.Errorf("%s, acts at its limit: %v", v.Rule, v.ActAtLimit)
 	}
 }

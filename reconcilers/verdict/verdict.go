@@ -128,6 +128,9 @@ func (r *Rule) verdict(v *view) v1alpha1.Verdict {
 	if r.adjust != nil {
 		r.adjust(v, &out)
 	}
+	if out.ActAtLimit && out.Blame != v1alpha1.BlameOperator && v.stopRespected() {
+		out.ActAtLimit, out.AtLimit = false, "the application was stopped by hand: nothing, until that is respectStop ago"
+	}
 	if out.Remedy != v1alpha1.RemedyNone {
 		out.Evidence = evidence(v)
 	}

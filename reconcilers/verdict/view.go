@@ -89,6 +89,11 @@ func (v *view) stopped() bool {
 	return notRunning(v) && (v.state() == runtime.Stopped || v.deleted() || v.daemonGone() && v.process.Revival != "") && v.process.StopOrdered
 }
 
+// stopRespected says that somebody had it stopped, and that this is not undone yet, whatever else is held for.
+func (v *view) stopRespected() bool {
+	return v.stopped() && v.process.StopOrderedFor < v.c.App.Spec.Recovery.RespectStop.Duration
+}
+
 // deleted says that the process manager runs and does not list the application, which spec.runtime says how to start.
 func (v *view) deleted() bool {
 	pm2 := v.c.App.Spec.Runtime.PM2
