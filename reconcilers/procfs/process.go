@@ -222,10 +222,21 @@ func (h handle) stat(p *Process, buf []byte) error {
 	if err != nil {
 		return h.fail("stat", err)
 	}
-	if err := parseStat(b, p); err != nil {
-		return fmt.Errorf("process %d: stat: %w", h.pid, err)
+	if err := parseStatOf(h.pid, b, p); err != nil {
+		return err
 	}
 	p.UID = h.uid
+	return nil
+}
+
+// parseStatOf reads what a process's stat file says; one that speaks of another process is nothing to act upon.
+func parseStatOf(pid int, b []byte, p *Process) error {
+	if err := parseStat(b, p); err != nil {
+		return fmt.Errorf("process %d: stat: %w", pid, err)
+	}
+	if p.PID != pid {
+		return fmt.Errorf("process %d: stat of process %d: %w", pid, p.PID, errStat)
+	}
 	return nil
 }
 
@@ -243,8 +254,8 @@ func statAt(root, pid int, path []byte, p *Process, buf []byte) error {
 	if err != nil {
 		return h.fail("stat", err)
 	}
-	if err := parseStat(b, p); err != nil {
-		return fmt.Errorf("process %d: stat: %w", pid, err)
+	if err := parseStatOf(pid, b, p); err != nil {
+		return err
 	}
 	// The folder tells who runs it; of the files in it, those of a process that may not be looked into are root's.
 	var st unix.Stat_t
