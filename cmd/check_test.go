@@ -90,6 +90,18 @@ func TestPlacesOfAnAppThatEvenkeelKeeps(t *testing.T) {
 	}
 }
 
+func TestPlacesOfAService(t *testing.T) {
+	app := v1alpha1.NewApp()
+	app.Spec.Runtime.Systemd = &v1alpha1.SystemdRuntime{Unit: "web.service", User: true}
+	text := fmt.Sprint(places("web", app, "/state", "/state/monitor.log"))
+	if !strings.Contains(text, "systemctl --user status web.service") || !strings.Contains(text, "journalctl --user -n 50 -u web.service") || strings.Contains(text, "pm2") {
+		t.Error(text)
+	}
+	if text := settingsText(app, "f.yaml", nil, style{}); !strings.Contains(text, "systemd service web.service of the manager of evenkeel's user") {
+		t.Error(text)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()

@@ -18,6 +18,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/systemd"
 	"github.com/evenkeel/evenkeel/state"
 )
 
@@ -26,7 +27,7 @@ import (
 // left alone, log where nothing is done in the background, and no evidence is kept. marks are those of the state folder.
 func newDomain(clock func() v1alpha1.Instant, dir string, marks facts.Marker, exec *keeper.Keeper, swap recovery.Switcher, log logrus.FieldLogger) *reconcilers.Domain {
 	fs, manager := procfs.Default(), pm2.New()
-	managers := runtime.Choice{PM2: manager, Exec: exec}
+	managers := runtime.Choice{PM2: manager, Exec: exec, Systemd: systemd.New()}
 	prober := &checks.Prober{FS: fs, Runtime: managers, Clock: clock, Reuse: reuse, Marks: marks}
 	if dir != "" {
 		prober.Folders = []string{dir} // there must be room to write in it

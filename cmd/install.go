@@ -38,7 +38,8 @@ With --user it becomes a unit of your own service manager, which goes on without
 it becomes one more process of PM2. With --print what would be written and run is shown, and nothing is done.
 
 It refuses while another watchdog restarts the application, or another evenkeel supervises it. It warns where PM2 would not come
-back after a reboot, and says the command that helps. It never changes PM2 or what PM2 has saved.
+back after a reboot, and says the command that helps. It never changes PM2 or what PM2 has saved. Where the application is a
+service of the system's (spec.runtime.systemd), polkit has to let evenkeel start and stop it: --print shows the rule.
 
 It exits with 0 if evenkeel runs, with 1 if something stands against it.`,
 		Example: examples("sudo evenkeel install -f site.yaml", "sudo evenkeel install -f /etc/evenkeel --print",
@@ -111,6 +112,8 @@ type installation struct {
 	tools              tools
 	// lingers says that the owner's service manager has to go on without a login, and does not yet.
 	lingers bool
+	// ruled are the units of the system's that evenkeel is to start and stop as an ordinary user: polkit has to allow it.
+	ruled []string
 	// against stands against it; warnings and notes are only said.
 	against, warnings, notes []string
 	self                     string

@@ -38,6 +38,7 @@ type installer struct {
 	// service managers go on without a login.
 	systemd          bool
 	units, lingering string
+	polkit           string // the rule that lets evenkeel act on the system's units
 	systemState      string // where a system unit keeps its state
 	getenv           func(string) string
 	lookup           func(uid int) (owner, error)
@@ -56,6 +57,7 @@ func thisMachine() (*installer, error) {
 	return &installer{
 		root: os.Geteuid() == 0, uid: os.Geteuid(), self: self, systemd: err == nil,
 		units: "/etc/systemd/system", lingering: "/var/lib/systemd/linger", systemState: "/var/lib/evenkeel",
+		polkit: unit.PolkitFile,
 		getenv: os.Getenv, lookup: lookupOwner, run: runProgram, watchdogs: otherWatchdogs, places: placesOfPM2,
 	}, nil
 }
@@ -231,6 +233,12 @@ func (in *installer) unit(p *installation, flags installFlags) error {
 	}
 	for _, app := range p.apps {
 		u.Keeps = u.Keeps || app.Spec.Runtime.Exec != nil
+		// Never after the application's own unit: systemd would not start that while evenkeel, which waits for it, is stopped.
+		if systemd := app.Spec.Runtime.Systemd; systemd != nil && systemd.User && p.kind == systemUnit {
+			if manager := fmt.Sprintf("user@%d.service", p.owner.UID); !slices.Contains(u.After, manager) {
+				u.After = append(u.After, manager)
+			}
+		}
 		if app.Spec.Runtime.PM2 == nil || p.kind != systemUnit {
 			continue
 		}
@@ -357,12 +365,16 @@ func (in *installer) active(ctx context.Context, k kind) bool {
 
 // checkBoot looks at what happens when the machine boots.
 func (in *installer) checkBoot(p *installation) {
-	usesPM2 := false
+	usesManager := false // what lives in the service manager of the user: PM2, where evenkeel brings it back, or a unit
 	for _, app := range p.apps {
+		if systemd := app.Spec.Runtime.Systemd; systemd != nil {
+			usesManager = usesManager || systemd.User
+			in.checkRights(p, systemd)
+		}
 		if app.Spec.Runtime.PM2 == nil {
 			continue
 		}
-		usesPM2 = true
+		usesManager = true
 		home, process := pm2Home(app, p.owner), app.Spec.Runtime.PM2.Process
 		boot := pm2.AtBoot(home, process)
 		if !boot.Enabled {
@@ -372,7 +384,7 @@ func (in *installer) checkBoot(p *installation) {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s is not among what PM2 has saved (%s), and would not come back with it: pm2 save", process, home))
 		}
 	}
-	if p.kind == userUnit || p.kind == systemUnit && usesPM2 && p.owner.UID != 0 {
+	if p.kind == userUnit || p.kind == systemUnit && usesManager && p.owner.UID != 0 {
 		_, err := os.Stat(filepath.Join(in.lingering, p.owner.Name))
 		p.lingers = err != nil
 	}
@@ -382,17 +394,4 @@ func (in *installer) checkBoot(p *installation) {
 	if p.kind != systemUnit || p.owner.UID != 0 {
 		p.notes = append(p.notes, "swap is never cleared: that needs root. The recovery's step says so, and goes on")
 	}
-}
-
-// startup is the command that makes PM2's own unit.
-func (p *installation) startup(home string) string {
-	program := p.tools.pm2
-	if program == "" {
-		program = "pm2"
-	}
-	env := "PATH=$PATH:" + shellWord(filepath.Dir(p.tools.node))
-	if home != filepath.Join(p.owner.Home, ".pm2") {
-		env += " PM2_HOME=" + shellWord(home)
-	}
-	return fmt.Sprintf("sudo env %s %s startup systemd -u %s --hp %s", env, shellWord(program), shellWord(p.owner.Name), shellWord(p.owner.Home))
 }

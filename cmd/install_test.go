@@ -45,6 +45,7 @@ func newHost(t *testing.T) *host {
 	h.write("home/deploy/site.yaml", strings.Replace(siteYAML, "/home/deploy/bbyatch", filepath.Join(h.home, "site"), 1))
 	h.installer = &installer{
 		root: true, uid: 0, self: filepath.Join(dir, "bin/evenkeel"), systemd: true, units: filepath.Join(dir, "units"),
+		polkit:    filepath.Join(dir, "50-evenkeel.rules"),
 		lingering: filepath.Join(dir, "linger"), systemState: filepath.Join(dir, "state"),
 		getenv: func(string) string { return "" },
 		lookup: func(uid int) (owner, error) {
@@ -135,6 +136,37 @@ func TestInstallWritesAUnitAndStartsIt(t *testing.T) {
 	h.isActive, h.asks = false, nil
 	if changed, err := h.apply(t.Context(), h.planned(installFlags{})); err != nil || !changed || !slices.Contains(h.asks, "systemctl start evenkeel.service") {
 		t.Errorf("changed %t, %v, ran %q", changed, err, h.asks)
+	}
+}
+
+func TestInstallSaysWhatPolkitHasToAllow(t *testing.T) {
+	h := newHost(t)
+	service := func(user bool) string {
+		name := fmt.Sprintf("home/deploy/service-%v.yaml", user)
+		h.write(name, fmt.Sprintf(`apiVersion: evenkeel.dev/v1alpha1
+kind: App
+metadata: {name: web}
+spec:
+  directory: %s/site
+  runtime: {systemd: {unit: web.service, user: %v}}
+`, h.home, user))
+		return filepath.Join(h.dir, name)
+	}
+	p := h.planned(installFlags{}, service(false))
+	rule := unit.PolkitRule("deploy", []string{"web.service"})
+	if !strings.Contains(strings.Join(p.warnings, "\n"), "deploy may see web.service, but not start and stop it") || !strings.HasSuffix(p.printText(), rule) {
+		t.Errorf("%q\n%s", p.warnings, p.printText())
+	}
+	if strings.Contains(p.text, "web.service") {
+		t.Errorf("systemd would not start the application while it stops evenkeel:\n%s", p.text)
+	}
+	h.write("50-evenkeel.rules", rule)
+	if p := h.planned(installFlags{}, service(false)); strings.Contains(strings.Join(p.warnings, "\n"), "polkit") {
+		t.Errorf("the rule is there: %q", p.warnings)
+	}
+	p = h.planned(installFlags{}, service(true))
+	if strings.Contains(strings.Join(p.warnings, "\n")+p.printText(), "polkit") || !p.lingers || !strings.Contains(p.text, "After=user@1000.service") {
+		t.Errorf("a unit of deploy's own: %+v", p)
 	}
 }
 

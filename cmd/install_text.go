@@ -31,6 +31,9 @@ func (p *installation) printText() string {
 	for _, c := range p.commands() {
 		b.WriteString("# " + strings.Join(quoted(c), " ") + "\n")
 	}
+	if len(p.ruled) > 0 {
+		fmt.Fprintf(&b, "\n# %s, which is yours to write and to remove:\n%s", unit.PolkitFile, unit.PolkitRule(p.owner.Name, p.ruled))
+	}
 	return b.String()
 }
 

@@ -149,6 +149,13 @@ func settingsText(app *v1alpha1.App, file string, notes []string, s style) strin
 	if pm2 := spec.Runtime.PM2; pm2 != nil {
 		add("runtime", "PM2 process %q%s%s", pm2.Process, orEmpty(", started from ", pm2.Start), orEmpty(", in ", pm2.Home))
 	}
+	if systemd := spec.Runtime.Systemd; systemd != nil {
+		whose := "the system's manager"
+		if systemd.User {
+			whose = "the manager of evenkeel's user"
+		}
+		add("runtime", "systemd service %s of %s", systemd.Unit, whose)
+	}
 	if run := spec.Runtime.Exec; run != nil {
 		add("runtime", "started and kept by evenkeel: %s", strings.Join(run.Command, " "))
 		if len(run.Env) > 0 { // values may be secrets

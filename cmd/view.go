@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"github.com/evenkeel/evenkeel/state"
 	"github.com/evenkeel/evenkeel/state/desired"
 )
@@ -252,8 +253,5 @@ func (v *view) spent() int32 {
 
 // processOf is the name under which the App's process manager knows it.
 func processOf(app *v1alpha1.App) string {
-	if pm2 := app.Spec.Runtime.PM2; pm2 != nil {
-		return pm2.Process
-	}
-	return app.Name
+	return runtime.NameOf(app)
 }

@@ -337,9 +337,14 @@ func whereText(v *view, all bool) string {
 // places are where somebody looks who has to mend an App himself: what there is to see, and how to see it.
 func places(name string, app *v1alpha1.App, dir, log string) [][2]string {
 	list := [][2]string{{"evenkeel's log", log}, {"everything that was done", "evenkeel events " + name}}
-	if app != nil && app.Spec.Runtime.Exec != nil {
+	switch {
+	case app != nil && app.Spec.Runtime.Exec != nil:
 		list = append(list, [2]string{"the application's output", "tail -n 50 " + plain(keeper.OutputIn(dir, name))})
-	} else {
+	case app != nil && app.Spec.Runtime.Systemd != nil:
+		systemd := app.Spec.Runtime.Systemd
+		list = append(list, [2]string{"systemd's word", systemd.Program("systemctl") + " status " + plain(systemd.Unit)},
+			[2]string{"the application's output", systemd.Program("journalctl") + " -n 50 -u " + plain(systemd.Unit)})
+	default:
 		process := name
 		if app != nil {
 			process = processOf(app)

@@ -126,12 +126,15 @@ type RuntimeSpec struct {
 	PM2 *PM2Runtime `json:"pm2,omitempty"`
 	// Exec lets evenkeel itself start the application and keep its process; no other process manager is needed.
 	Exec *ExecRuntime `json:"exec,omitempty"`
+	// Systemd runs the application as a service.
+	Systemd *SystemdRuntime `json:"systemd,omitempty"`
 }
 
 // The kinds of runtimes, as they are named in spec.runtime.
 const (
-	RuntimePM2  = "pm2"
-	RuntimeExec = "exec"
+	RuntimePM2     = "pm2"
+	RuntimeExec    = "exec"
+	RuntimeSystemd = "systemd"
 )
 
 // Kind is the runtime that is named; empty where none is.
@@ -141,14 +144,19 @@ func (r *RuntimeSpec) Kind() string {
 		return RuntimePM2
 	case r.Exec != nil:
 		return RuntimeExec
+	case r.Systemd != nil:
+		return RuntimeSystemd
 	}
 	return ""
 }
 
-// Manager names the runtime's process manager in a sentence: PM2, or evenkeel itself.
+// Manager names the runtime's process manager in a sentence: PM2, systemd, or evenkeel itself.
 func (r *RuntimeSpec) Manager() string {
-	if r.Exec != nil {
+	switch {
+	case r.Exec != nil:
 		return "evenkeel"
+	case r.Systemd != nil:
+		return "systemd"
 	}
 	return "PM2"
 }
@@ -193,6 +201,30 @@ type ExecRuntime struct {
 	// +kubebuilder:validation:MaxProperties=256
 	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !name.startsWith('EVENKEEL_'))",message="want names of variables, none of which begins with EVENKEEL_"
 	Env map[string]string `json:"env,omitempty" evenkeel:"secret"`
+}
+
+// SystemdRuntime is an application that is a systemd service. What its unit says holds: evenkeel starts and stops the unit, and
+// changes nothing of it. systemd's own Restart= goes on working beside evenkeel.
+type SystemdRuntime struct {
+	// Unit is the service's unit, such as my-site.service; of a template one of its instances, such as site@blue.service. It is
+	// never evenkeel's own.
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]+)?\.service$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^evenkeel(@.*)?[.]service$')",message="want the application's unit, not evenkeel's own"
+	Unit string `json:"unit"`
+	// User says that the unit is one of the service manager of the user that evenkeel runs as, and not one of the system's. That
+	// manager has to run without a login: loginctl enable-linger. To start and stop a unit of the system's, evenkeel has to be root,
+	// or polkit has to allow it. Default false.
+	User bool `json:"user,omitempty"`
+}
+
+// Program is a program of systemd's, such as systemctl, with what makes it speak to the unit's manager.
+func (s *SystemdRuntime) Program(name string) string {
+	if s.User {
+		return name + " --user"
+	}
+	return name
 }
 
 // DeploySpec tells how a deploy shows. Checkouts, installs and builds at work in directory are seen without it.

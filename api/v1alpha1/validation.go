@@ -102,15 +102,53 @@ func validateDirectory(dir string, at *field.Path) field.ErrorList {
 }
 
 func validateRuntime(runtime *RuntimeSpec, at *field.Path) field.ErrorList {
+	var named []string
+	for _, one := range []struct {
+		kind string
+		is   bool
+	}{{RuntimePM2, runtime.PM2 != nil}, {RuntimeExec, runtime.Exec != nil}, {RuntimeSystemd, runtime.Systemd != nil}} {
+		if one.is {
+			named = append(named, one.kind)
+		}
+	}
+	if len(named) > 1 {
+		return field.ErrorList{field.Invalid(at, strings.Join(named, " and "), "want one of them: two that keep one process would restart each other's restarts")}
+	}
 	switch {
-	case runtime.PM2 != nil && runtime.Exec != nil:
-		return field.ErrorList{field.Invalid(at, "pm2 and exec", "want one of them: two that keep one process would restart each other's restarts")}
 	case runtime.PM2 != nil:
 		return validatePM2(runtime.PM2, at.Child("pm2"))
 	case runtime.Exec != nil:
 		return validateExec(runtime.Exec, at.Child("exec"))
+	case runtime.Systemd != nil:
+		return validateSystemd(runtime.Systemd, at.Child("systemd"))
 	}
-	return field.ErrorList{field.Required(at, "want who keeps the application's process, such as {pm2: {process: my-site}} or {exec: {command: [node, server.js]}}")}
+	return field.ErrorList{field.Required(at,
+		"want who keeps the application's process, such as {pm2: {process: my-site}}, {systemd: {unit: my-site.service}} or {exec: {command: [node, server.js]}}")}
+}
+
+var (
+	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]+)?\.service$`)
+	ownUnit  = regexp.MustCompile(`^evenkeel(@.*)?\.service$`)
+)
+
+func validateSystemd(systemd *SystemdRuntime, at *field.Path) field.ErrorList {
+	at = at.Child("unit")
+	unit := systemd.Unit
+	switch before, isService := strings.CutSuffix(unit, ".service"); {
+	case unit == "":
+		return field.ErrorList{field.Required(at, "want the application's unit, such as my-site.service")}
+	case len(unit) > 255:
+		return field.ErrorList{field.Invalid(at, unit, "want at most 255 characters")}
+	case !isService:
+		return field.ErrorList{field.Invalid(at, unit, "want the whole name of a service, which ends in .service, such as my-site.service")}
+	case strings.HasSuffix(before, "@"):
+		return field.ErrorList{field.Invalid(at, unit, "want an instance of the template, such as "+before+"blue.service: the template itself never runs")}
+	case ownUnit.MatchString(unit):
+		return field.ErrorList{field.Invalid(at, unit, "want the application's unit, not evenkeel's own")}
+	case !unitName.MatchString(unit):
+		return field.ErrorList{field.Invalid(at, unit, "want the name of a unit as systemctl shows it, without a folder: letters, digits and :-_.\\\\, one @ before an instance")}
+	}
+	return nil
 }
 
 func validateExec(run *ExecRuntime, at *field.Path) (errs field.ErrorList) {

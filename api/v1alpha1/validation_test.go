@@ -26,6 +26,10 @@ func execRuntime(env map[string]string, command ...string) v1alpha1.RuntimeSpec 
 	return v1alpha1.RuntimeSpec{Exec: &v1alpha1.ExecRuntime{Command: command, Env: env}}
 }
 
+func systemdRuntime(unit string) v1alpha1.RuntimeSpec {
+	return v1alpha1.RuntimeSpec{Systemd: &v1alpha1.SystemdRuntime{Unit: unit}}
+}
+
 func lasting(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
 
 func TestTheMinimalAppIsValid(t *testing.T) {
@@ -50,6 +54,9 @@ func TestValidateTakesWhatIsRight(t *testing.T) {
 		"a program by its name": func(a *v1alpha1.App) {
 			a.Spec.Runtime = execRuntime(map[string]string{"NODE_ENV": "production", "_x1": ""}, "npm", "start")
 		},
+		"a service":                     func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("my-site.service") },
+		"an instance of a template":     func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime(`site@a\x2db.service`) },
+		"a name that begins like ours":  func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("evenkeel-demo.service") },
 		"a program by its path":         func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "/usr/bin/node", "server.js") },
 		"a program below the directory": func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "node_modules/.bin/next", "start") },
 		"a program in the directory":    func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "./server") },
@@ -93,6 +100,17 @@ func TestValidateNamesTheFieldAndWhatWouldBeRight(t *testing.T) {
 		"an unclean directory":      {func(a *v1alpha1.App) { a.Spec.Directory = "/a/../b/" }, "want the shortest form of the path: /b"},
 		"no runtime":                {func(a *v1alpha1.App) { a.Spec.Runtime.PM2 = nil }, "spec.runtime: Required value"},
 		"two runtimes":              {func(a *v1alpha1.App) { a.Spec.Runtime.Exec = execRuntime(nil, "node").Exec }, "spec.runtime: Invalid value: \"pm2 and exec\": want one of them"},
+		"two others":                {func(a *v1alpha1.App) { a.Spec.Runtime.Systemd = systemdRuntime("a.service").Systemd }, "spec.runtime: Invalid value: \"pm2 and systemd\": want one of them"},
+		"no unit":                   {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("") }, "spec.runtime.systemd.unit: Required value: want the application's unit"},
+		"a unit without its kind":   {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("my-site") }, "spec.runtime.systemd.unit: Invalid value: \"my-site\": want the whole name of a service, which ends in .service"},
+		"a unit of another kind":    {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("my-site.socket") }, "which ends in .service"},
+		"a template itself":         {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("site@.service") }, "want an instance of the template, such as site@blue.service"},
+		"evenkeel's own unit":       {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("evenkeel.service") }, "not evenkeel's own"},
+		"an instance of its own":    {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("evenkeel@x.service") }, "not evenkeel's own"},
+		"a unit by its file":        {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("/etc/systemd/system/a.service") }, "without a folder"},
+		"a unit with a blank":       {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime("my site.service") }, "want the name of a unit as systemctl shows it"},
+		"nothing but the kind":      {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime(".service") }, "want the name of a unit as systemctl shows it"},
+		"a unit that is too long":   {func(a *v1alpha1.App) { a.Spec.Runtime = systemdRuntime(strings.Repeat("a", 250) + ".service") }, "want at most 255 characters"},
 		"no command":                {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil) }, "spec.runtime.exec.command: Required value: want the program with its arguments"},
 		"a command of one line":     {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "npm start") }, "spec.runtime.exec.command[0]: Invalid value: \"npm start\": want each argument as an entry of its own: [npm, start]"},
 		"a program outside":         {func(a *v1alpha1.App) { a.Spec.Runtime = execRuntime(nil, "../node") }, "spec.runtime.exec.command[0]: Invalid value"},

@@ -1,6 +1,6 @@
 package corpus
 
-// withPM2 and withExec are right, and together hold every field of the schema; Make says so where they do not.
+// withPM2, withExec and withSystemd are right, and together hold every field of the schema; Make says so where they do not.
 const withPM2 = `
 apiVersion: evenkeel.dev/v1alpha1
 kind: App
@@ -92,4 +92,16 @@ spec:
     exec:
       command: [node, server.js]
       env: {NODE_ENV: production}
+`
+
+const withSystemd = `
+apiVersion: evenkeel.dev/v1alpha1
+kind: App
+metadata: {name: my-site}
+spec:
+  directory: /home/deploy/my-site
+  runtime:
+    systemd:
+      unit: my-site.service
+      user: true
 `

@@ -1,4 +1,4 @@
-// Package corpus makes desired-state documents out of the CRD's schema: two that are right and together hold every field,
+// Package corpus makes desired-state documents out of the CRD's schema: three that are right and together hold every field,
 // and from them, for every field, what can be wrong with it, with the place and the field that a reader has to be told.
 package corpus
 
@@ -96,7 +96,7 @@ func Make() ([]Document, error) {
 	}
 	known := map[string]bool{}
 	var all, wrong []Document
-	for _, base := range []string{withPM2, withExec} {
+	for _, base := range []string{withPM2, withExec, withSystemd} {
 		tree, err := parse(base)
 		if err != nil {
 			return nil, err
@@ -110,7 +110,7 @@ func Make() ([]Document, error) {
 	if left := missingFrom(schema, "", known); len(left) > 0 {
 		return nil, fmt.Errorf("the right documents of hack/corpus hold no %s: give them one", strings.Join(left, ", "))
 	}
-	// What both right documents hold gives the same mistake twice.
+	// What several right documents hold gives the same mistake several times.
 	seen := map[string]bool{}
 	wrong = slices.DeleteFunc(wrong, func(d Document) bool {
 		again := seen[d.Name]

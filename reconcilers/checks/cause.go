@@ -72,7 +72,7 @@ func (p *Prober) causeOf(l *look) string {
 	}
 	for n := range l.snapshot.Processes {
 		row := &l.snapshot.Processes[n]
-		add(row.Script)
+		add(row.Script, row.Config)
 		program(row.Interpreter)
 		program(interpreterOf(under(row.Script)))
 	}

@@ -284,7 +284,7 @@ func (l *look) family() {
 		if !row.Alive() {
 			continue
 		}
-		for _, proc := range l.procs.Tree(row.PID) {
+		for _, proc := range row.Tree(&l.procs) {
 			if proc.Alive() {
 				l.tree[proc.PID] = proc
 			}

@@ -71,7 +71,7 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 	s := &l.snapshot
 	state, manager := s.State(), l.app.Spec.Runtime.Manager()
 	if state == runtime.Missing {
-		return metav1.ConditionFalse, "NotListed", manager + " in " + s.Daemon.Home + " lists no process of that name"
+		return metav1.ConditionFalse, "NotListed", notListed(s, manager)
 	}
 	row := s.Processes[0]
 	for n := range s.Processes {
@@ -85,8 +85,11 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 		exit = fmt.Sprintf(", last exit code %d", *row.ExitCode)
 	}
 	id := ""
-	if l.app.Spec.Runtime.Exec == nil {
+	switch l.app.Spec.Runtime.Kind() {
+	case v1alpha1.RuntimePM2:
 		id = "id " + row.ID + ", "
+	case v1alpha1.RuntimeSystemd:
+		id = row.ID + ", "
 	}
 	text := fmt.Sprintf("%s says %s (%s%s%s)", manager, row.Raw, id, count(f.Restarts(), "restart"), exit)
 	switch {
@@ -113,6 +116,14 @@ func processStatus(l *look, f *facts.Process) (metav1.ConditionStatus, string, s
 		}
 		return metav1.ConditionFalse, string(state), text
 	}
+}
+
+// notListed says that the process manager does not know the application, or cannot use what it knows.
+func notListed(s *runtime.Snapshot, manager string) string {
+	if len(s.Processes) > 0 && s.Processes[0].Message != "" {
+		return manager + " says: " + s.Processes[0].Message
+	}
+	return manager + " in " + s.Daemon.Home + " lists no process of that name"
 }
 
 // rowsDown names the rows that do not run while others do.

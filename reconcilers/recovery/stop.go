@@ -80,7 +80,7 @@ func (h *Hands) remember(app, recovery string, snapshot *runtime.Snapshot) {
 	for n := range snapshot.Processes {
 		if row := &snapshot.Processes[n]; row.Alive() {
 			roots = append(roots, row.Identity)
-			for _, p := range procs.Tree(row.PID) {
+			for _, p := range row.Tree(&procs) {
 				ids = append(ids, p.Identity)
 			}
 		}
@@ -270,7 +270,7 @@ func (h *Hands) guard(app *v1alpha1.App, snapshot *runtime.Snapshot, procs *proc
 	}
 	for n := range snapshot.Processes {
 		if row := &snapshot.Processes[n]; row.Alive() {
-			for _, p := range procs.Tree(row.PID) {
+			for _, p := range row.Tree(procs) {
 				g.forbid[p.PID] = guardLive
 			}
 			for _, p := range procs.Ancestors(row.PID) {

@@ -12,7 +12,7 @@ import (
 
 // Choice is the runtime that each App's spec.runtime names.
 type Choice struct {
-	PM2, Exec Runtime
+	PM2, Exec, Systemd Runtime
 }
 
 var _ Runtime = Choice{}
@@ -23,6 +23,8 @@ func (c Choice) of(app *v1alpha1.App) (Runtime, error) {
 		return c.PM2, nil
 	case app.Spec.Runtime.Exec != nil && c.Exec != nil:
 		return c.Exec, nil
+	case app.Spec.Runtime.Systemd != nil && c.Systemd != nil:
+		return c.Systemd, nil
 	}
 	return nil, errors.New("spec.runtime names no process manager that is known here")
 }

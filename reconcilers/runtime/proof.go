@@ -21,16 +21,31 @@ type Badge struct {
 	Wrapped string
 	// Home is what HomeVar holds.
 	Home string
+	// Unit takes the place of HomeVar and Home where the manager is systemd, whose marks are given only once in the world: the
+	// process has to be in the control group of this unit. Who was moved out of it was meant to live elsewhere.
+	Unit string
 }
 
 // On tells whether a process was born with this home and one of these marks in its environment. What cannot be looked at
 // has no proof.
 func (b Badge) On(fs procfs.FS, id procfs.Identity, marks []string) bool {
+	if b.Unit != "" {
+		return b.inUnit(fs, id, marks)
+	}
 	if b.Home == "" || b.HomeVar == "" || len(marks) == 0 {
 		return false
 	}
 	home, mark := b.read(fs, id)
 	return home == b.Home && mark != "" && slices.Contains(marks, mark)
+}
+
+func (b Badge) inUnit(fs procfs.FS, id procfs.Identity, marks []string) bool {
+	mark := b.Mark(fs, id)
+	if mark == "" || !slices.Contains(marks, mark) {
+		return false
+	}
+	group, err := fs.ControlGroup(id)
+	return err == nil && procfs.InUnit(group, b.Unit)
 }
 
 // Mark is the mark that a process was born with; empty if it has none, or cannot be looked at.

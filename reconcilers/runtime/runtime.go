@@ -4,6 +4,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
@@ -32,8 +33,11 @@ type Runtime interface {
 
 // NameOf is the name by which its process manager knows the App.
 func NameOf(app *v1alpha1.App) string {
-	if pm2 := app.Spec.Runtime.PM2; pm2 != nil {
-		return pm2.Process
+	switch {
+	case app.Spec.Runtime.PM2 != nil:
+		return app.Spec.Runtime.PM2.Process
+	case app.Spec.Runtime.Systemd != nil:
+		return app.Spec.Runtime.Systemd.Unit
 	}
 	return app.Name
 }
@@ -79,6 +83,9 @@ type Process struct {
 	// PID is what the manager names as its process; 0 if none. It may be dead: Identity is set only if it is alive.
 	PID      int
 	Identity procfs.Identity
+	// Members are further processes of this life by the manager's own word, which need not descend from PID: those of the
+	// control group of a unit of systemd's.
+	Members []procfs.Identity
 	// Unseen says that the kernel would not tell whether PID is alive (another user's, hidden). State is then the manager's.
 	Unseen bool
 
@@ -126,6 +133,8 @@ type Process struct {
 	Args        []string
 	Interpreter string
 	Cwd         string
+	// Config is the file by which the manager knows what to run, where it has one for each application.
+	Config string
 	// Version is that of the script's package.
 	Version string
 	// OutLog, ErrLog and PIDPath are its files.
@@ -136,6 +145,19 @@ type Process struct {
 
 // Alive tells whether there is a living process behind the row, as far as the kernel would say.
 func (p *Process) Alive() bool { return p.Identity.PID != 0 }
+
+// Tree are the row's processes among all: its own with what descends from it, and its further members with what descends from
+// those.
+func (p *Process) Tree(procs *procfs.Snapshot) []procfs.Process {
+	tree := procs.Tree(p.PID)
+	for _, id := range p.Members {
+		if member, ok := procs.Get(id.PID); !ok || member.Identity != id || slices.ContainsFunc(tree, func(p procfs.Process) bool { return p.PID == id.PID }) {
+			continue
+		}
+		tree = append(tree, procs.Tree(id.PID)...)
+	}
+	return tree
+}
 
 // Daemon is the manager itself.
 type Daemon struct {
@@ -200,7 +222,7 @@ func (s *Snapshot) State() State {
 	return best
 }
 
-var order = []State{Running, Starting, Stopping, Waiting, Unknown, Stopped, Errored}
+var order = []State{Running, Starting, Stopping, Waiting, Unknown, Stopped, Errored, Missing}
 
 // StopResult says how a stop went.
 type StopResult struct {

@@ -13,14 +13,15 @@ func TestStateOfSeveralRowsIsTheBest(t *testing.T) {
 		rows []State
 		want State
 	}{
-		"none":                      {nil, Missing},
-		"one of them runs":          {[]State{Stopped, Errored, Running}, Running},
-		"one comes back":            {[]State{Errored, Waiting, Stopped}, Waiting},
-		"given up on":               {[]State{Errored, Errored}, Errored},
-		"stopped before given up":   {[]State{Errored, Stopped}, Stopped},
-		"a word that nobody knows":  {[]State{Unknown, Stopped}, Unknown},
-		"starting before stopping":  {[]State{Stopping, Starting}, Starting},
-		"a state that is not there": {[]State{"Dreaming"}, Unknown},
+		"none":                           {nil, Missing},
+		"one of them runs":               {[]State{Stopped, Errored, Running}, Running},
+		"one comes back":                 {[]State{Errored, Waiting, Stopped}, Waiting},
+		"given up on":                    {[]State{Errored, Errored}, Errored},
+		"stopped before given up":        {[]State{Errored, Stopped}, Stopped},
+		"a word that nobody knows":       {[]State{Unknown, Stopped}, Unknown},
+		"starting before stopping":       {[]State{Stopping, Starting}, Starting},
+		"one that is known and unusable": {[]State{Missing}, Missing},
+		"a state that is not there":      {[]State{"Dreaming"}, Unknown},
 	} {
 		s := Snapshot{}
 		for _, state := range c.rows {

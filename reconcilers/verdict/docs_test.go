@@ -47,8 +47,9 @@ early to say. A rule marked *certain* needs no further looks; the others count o
 	}
 	b.WriteString("\n## What each rule needs, and what the operator is told to look at\n\n" +
 		"A rule applies where all that it needs is so; `evenkeel why` tells of the first thing that was not. `{log}` and `{errors}` are\n" +
-		"`pm2 logs NAME --lines 50` (with `--err`) under PM2, and `tail -n 50 FILE` with the output file under exec; `{list}` is `pm2 ls`,\n" +
-		"or `evenkeel status APP`.\n\n")
+		"`pm2 logs NAME --lines 50` (with `--err`) under PM2, `journalctl -n 50 -u UNIT` under systemd, and `tail -n 50 FILE` with the output\n" +
+		"file under exec; `{list}` is `pm2 ls`, `systemctl status UNIT`, or `evenkeel status APP`; `{start}` is `pm2 start NAME` or\n" +
+		"`systemctl start UNIT`.\n\n")
 	for _, r := range Rules() {
 		needs := strings.Join(r.Needs(), "; ")
 		if needs == "" {

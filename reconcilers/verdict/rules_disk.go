@@ -108,6 +108,11 @@ var ruleDiskShort = Rule{
 		}
 		return text
 	},
+	adjust: func(v *view, out *v1alpha1.Verdict) {
+		if v.c.App.Spec.Runtime.Systemd != nil {
+			out.Next[1] = "the journal: journalctl --disk-usage; journalctl --vacuum-size=200M"
+		}
+	},
 }
 
 // volume is the folder on the file system that is worst off.

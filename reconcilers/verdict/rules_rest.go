@@ -67,7 +67,7 @@ var ruleLeadUnknownLong = Rule{
 	Name: "lead-unknown-long", Sees: "whether the application is well could not be asked for ten minutes",
 	Blame: v1alpha1.BlameHost, Reason: "CannotAsk", Remedy: v1alpha1.RemedyHold, Certain: true,
 	AtLimit: "no limit: nobody acts on what he cannot see; the alert is repeated every hour",
-	Next:    []string{"see what is wrong with this machine: uptime; free -m; df -h; dmesg | tail", "see whether PM2 answers: pm2 ls"},
+	Next:    []string{"see what is wrong with this machine: uptime; free -m; df -h; dmesg | tail", "see whether the process manager answers: {list}"},
 	When:    []condition{leadUnknownLong},
 	says: func(v *view) string {
 		return "it could not be asked for ten minutes whether the application is well: " + v.lead.Message

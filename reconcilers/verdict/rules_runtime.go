@@ -54,8 +54,8 @@ var (
 	noStartKnown = condition{
 		yes: "spec.runtime does not say how to start it", no: "spec.runtime says how to start it",
 		holds: func(v *view) bool {
-			pm2 := v.c.App.Spec.Runtime.PM2
-			return pm2 != nil && pm2.Start == ""
+			spec := &v.c.App.Spec.Runtime
+			return spec.PM2 != nil && spec.PM2.Start == "" || spec.Systemd != nil // what systemd does not have, nothing else starts
 		},
 	}
 )
@@ -104,7 +104,12 @@ var ruleAnswersElsewhere = Rule{
 		if l, ok := v.port.By(facts.Stranger); ok {
 			who = "; it is held by " + describe(l)
 		}
-		return fmt.Sprintf("port %d answers, but %s in %s does not run %q there%s", v.port.Port, v.manager(), v.process.Home, v.name(), who)
+		return fmt.Sprintf("port %d answers, but %s%s does not run %q there%s", v.port.Port, v.manager(), v.in(), v.name(), who)
+	},
+	adjust: func(v *view, out *v1alpha1.Verdict) {
+		if v.c.App.Spec.Runtime.Systemd != nil {
+			out.Next = []string{"what systemd says of it: " + v.list(), "is it another unit, or one of the other manager? spec.runtime.systemd: unit, user"}
+		}
 	},
 }
 
@@ -112,7 +117,7 @@ var ruleOperatorStop = Rule{
 	Name: "operator-stop", Sees: "somebody had the process stopped, took it out of the process manager's list, or ended that, and it was not evenkeel",
 	Blame: v1alpha1.BlameOperator, Reason: "StoppedByOperator", Remedy: v1alpha1.RemedyHold, Certain: true,
 	AtLimit: "after respectStop (15 min) one plain recovery", Act: true,
-	Next: []string{"start it: pm2 start {name}", "to keep it stopped: evenkeel pause {app} --reason '…'"},
+	Next: []string{"start it: {start}", "to keep it stopped: evenkeel pause {app} --reason '…'"},
 	When: []condition{stoppedByHand, settled},
 	says: func(v *view) string {
 		what := fmt.Sprintf("%q was", v.name())
@@ -168,7 +173,7 @@ var ruleRuntimeBusy = Rule{
 }
 
 var ruleNotListed = Rule{
-	Name: "not-listed", Sees: "the process manager runs and has not listed the application for two seconds, and spec.runtime says no start",
+	Name: "not-listed", Sees: "the process manager runs and has not listed the application for two seconds, and spec.runtime says no start; systemd has no such unit, or cannot use it",
 	Blame: v1alpha1.BlameConfig, Reason: "NotListed", Remedy: v1alpha1.RemedyHold,
 	AtLimit: "no limit: evenkeel would not know how to start it; the alert is repeated every hour",
 	Next: []string{
@@ -176,7 +181,21 @@ var ruleNotListed = Rule{
 		"or say how: spec.runtime.pm2.start: ecosystem.config.js", "is this the right home? {home}",
 	},
 	When: []condition{stateIs("not in its list", runtime.Missing), noStartKnown, managerAsked, settled},
-	says: func(v *view) string { return fmt.Sprintf("PM2 in %s lists no process %q", v.process.Home, v.name()) },
+	says: func(v *view) string {
+		if v.c.App.Spec.Runtime.Systemd != nil {
+			return v.message(v1alpha1.CheckProcess)
+		}
+		return fmt.Sprintf("PM2 in %s lists no process %q", v.process.Home, v.name())
+	},
+	adjust: func(v *view, out *v1alpha1.Verdict) {
+		if systemd := v.c.App.Spec.Runtime.Systemd; systemd != nil {
+			ctl := systemd.Program("systemctl")
+			out.Next = []string{
+				"what systemd says of it: " + v.list(), "is its file new? " + ctl + " daemon-reload", "is it masked? " + ctl + " unmask " + systemd.Unit,
+				"is it a unit of the other manager? spec.runtime.systemd.user",
+			}
+		}
+	},
 }
 
 // givenUp are the rows that the process manager has given up on.

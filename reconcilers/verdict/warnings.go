@@ -66,7 +66,7 @@ var warnTwoDaemons = Warning{
 			return "PM2 could not be asked", metav1.ConditionUnknown
 		}
 		if len(v.process.Rivals) == 0 {
-			return "one PM2 daemon at most lives in " + v.process.Home, metav1.ConditionFalse
+			return "one PM2 daemon at most lives" + v.in(), metav1.ConditionFalse
 		}
 		return fmt.Sprintf("PM2 in %s is daemon %d; beside it lives another one of the same home: %d. What that one runs cannot be seen or steered",
 			v.process.Home, v.process.DaemonPID, v.process.Rivals[0]), metav1.ConditionTrue

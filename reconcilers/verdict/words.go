@@ -33,9 +33,14 @@ func (v *view) settle() time.Duration {
 
 // logs are the commands that show what the application wrote: all of it, and its errors.
 func (v *view) logs() (all, errors string) {
-	if v.c.App.Spec.Runtime.PM2 != nil {
+	spec := &v.c.App.Spec.Runtime
+	switch {
+	case spec.PM2 != nil:
 		all = "pm2 logs " + v.name()
 		return all + " --lines 50", all + " --err --lines 50"
+	case spec.Systemd != nil && v.process.Output == "":
+		all = spec.Systemd.Program("journalctl") + " -n 50 -u " + v.name()
+		return all, all
 	}
 	all = "tail -n 50 " + v.process.Output
 	return all, all
@@ -43,10 +48,30 @@ func (v *view) logs() (all, errors string) {
 
 // list is the command that shows how the application's process is.
 func (v *view) list() string {
-	if v.c.App.Spec.Runtime.PM2 != nil {
+	spec := &v.c.App.Spec.Runtime
+	switch {
+	case spec.PM2 != nil:
 		return "pm2 ls"
+	case spec.Systemd != nil:
+		return spec.Systemd.Program("systemctl") + " status " + v.name()
 	}
 	return "evenkeel status " + v.c.App.Name
+}
+
+// start is the command by which an operator starts the application.
+func (v *view) start() string {
+	if systemd := v.c.App.Spec.Runtime.Systemd; systemd != nil {
+		return systemd.Program("systemctl") + " start " + systemd.Unit
+	}
+	return "pm2 start " + v.name()
+}
+
+// in says where the process manager was asked, if it has such a place.
+func (v *view) in() string {
+	if v.process.Home == "" {
+		return ""
+	}
+	return " in " + v.process.Home
 }
 
 // crashLoop says that the application comes and goes. While a stranger has its port, or its build is missing, and a while
@@ -236,7 +261,7 @@ func expand(hints []string, v *view) []string {
 	}
 	fill := strings.NewReplacer(append(v.databaseWords(),
 		"{rival}", rival, "{elsewhere}", elsewhere, "{rows}", strings.Join(v.givenUp(), " "),
-		"{log}", log, "{errors}", errors, "{list}", v.list(),
+		"{log}", log, "{errors}", errors, "{list}", v.list(), "{start}", v.start(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,
 		"{volume}", v.volume(), "{pid}", strconv.Itoa(v.mainPID()), "{envFile}", envFile, "{missing}", strings.Join(v.database.Missing, ", "),

@@ -145,6 +145,7 @@ func (s *Set) refuseDoubled() {
 	}{
 		{"metadata.name", "is called", func(app *v1alpha1.App) string { return app.Name }},
 		{"spec.runtime.pm2.process", "supervises", processKey},
+		{"spec.runtime.systemd.unit", "supervises", unitKey},
 		{"spec.port", "has", func(app *v1alpha1.App) string { return strconv.Itoa(int(app.Spec.Port)) }},
 	} {
 		s.refuseSame(is.field, is.what, is.key)
@@ -156,6 +157,13 @@ func processKey(app *v1alpha1.App) string {
 		return pm2.Process + "\x00" + pm2.Home
 	}
 	return app.Name
+}
+
+func unitKey(app *v1alpha1.App) string {
+	if systemd := app.Spec.Runtime.Systemd; systemd != nil {
+		return systemd.Unit + "\x00" + strconv.FormatBool(systemd.User)
+	}
+	return "\x00" + app.Name
 }
 
 func (s *Set) refuseSame(field, what string, key func(app *v1alpha1.App) string) {

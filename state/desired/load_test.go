@@ -39,6 +39,19 @@ func TestTwoAppsOfOneProcessAreRefused(t *testing.T) {
 	}
 }
 
+func TestTwoAppsOfOneUnitAreRefused(t *testing.T) {
+	one := strings.Replace(minimal, "{pm2: {process: p}}", "{systemd: {unit: a.service}}", 1)
+	users := strings.NewReplacer("name: site", "name: users", "unit: a.service", "unit: a.service, user: true").Replace(one) + "  port: 3004\n"
+	if set := desired.Parse([]byte(one+"---\n"+users), "two.yaml"); set.Err() != nil || len(set.Apps) != 2 {
+		t.Errorf("units of two managers: %v", set.Err())
+	}
+	other := strings.Replace(one, "name: site", "name: other", 1) + "  port: 3005\n"
+	set := desired.Parse([]byte(one+"---\n"+other), "two.yaml")
+	if err := set.Err(); len(set.Apps) != 0 || err == nil || !strings.Contains(err.Error(), `spec.runtime.systemd.unit: got "a.service", which two.yaml:`) {
+		t.Errorf("got %q, %v", names(set), err)
+	}
+}
+
 func TestTwoAppsOfOnePortAreRefused(t *testing.T) {
 	other := strings.NewReplacer("name: site", "name: other", "process: p", "process: q").Replace(minimal) // 3003, as the first, for want of another
 	set := desired.Parse([]byte(minimal+"---\n"+other+"---\n"+named("third")), "some.yaml")
