@@ -115,6 +115,9 @@ func runAll(t *testing.T, list []testCase) {
 			w := newWorld(t)
 			start := time.Now()
 			c.Run(w)
+			if left := w.unjudged(c.Name); len(left) > 0 {
+				w.Errorf("the rows %q of the table say what must follow, and this test did not ask for it", left)
+			}
 			w.note("test took %.0f s (%d s were expected)", time.Since(start).Seconds(), c.Seconds)
 		})
 	}

@@ -15,9 +15,11 @@ func init() {
 // testPostgresBack: the page fails, and the database is down: it is held. The database comes back, and the page still fails:
 // then it is the site's own fault, and exactly one recovery mends it.
 func testPostgresBack(w *world) {
-	w.touches("postgres")
-	s := w.supervise(w.reference())
+	d := w.reference()
+	in := w.inbox(d)
+	s := w.supervise(d)
 	site := w.mustSite()
+	p := s.proof("postgres-back", in)
 	t0 := w.fault("postgres-stop")
 	w.fault("http-500")
 	s.eventually(30*time.Second, "held for the database", func() (string, bool) {
@@ -28,13 +30,9 @@ func testPostgresBack(w *world) {
 	if now := w.site(); now != site {
 		w.Errorf("the site was %s and is %s, while its database was down", site, now)
 	}
-	if n := len(s.events(t0, v1alpha1.ReasonRecoveryStarted)); n != 0 {
-		w.Errorf("%d recoveries while the database was down", n)
-	}
+	p.lifted()
 	w.clear("postgres-stop")
 	s.waitHealthy(90 * time.Second)
-	if n := len(s.events(t0, v1alpha1.ReasonRecoveryStarted)); n != 1 {
-		w.Errorf("%d recoveries, want 1", n)
-	}
+	p.judge()
 	w.measure.times(t0, firstFailure(s, t0), s.waitPhase(time.Second, t0, v1alpha1.PhaseDegraded).Time.Time, time.Now())
 }

@@ -51,19 +51,22 @@ func (s *stack) prepare() error {
 	if err := s.lock(); err != nil {
 		return err
 	}
+	s.work = filepath.Join(s.dir, "e2e")
+	s.binary = filepath.Join(s.work, "evenkeel")
+	if err := s.endLeftovers(); err != nil {
+		return err
+	}
 	up := s.command("up")
 	up.Stderr = os.Stderr
 	if err := up.Run(); err != nil {
 		return fmt.Errorf("hack/stack up: %w", err)
 	}
-	s.work = filepath.Join(s.dir, "e2e")
 	if err := os.RemoveAll(s.work); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.work, 0o755); err != nil {
 		return err
 	}
-	s.binary = filepath.Join(s.work, "evenkeel")
 	build := exec.Command("go", "build", "-o", s.binary, ".")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -104,6 +107,30 @@ func (s *stack) prepare() error {
 			return c, err
 		},
 	}}
+	return nil
+}
+
+// endLeftovers ends the evenkeels of a run that was killed: they would go on acting on the site beside that which is tested.
+// They are known by the program that only these tests start.
+func (s *stack) endLeftovers() error {
+	exes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, exe := range exes {
+		if program, _ := os.Readlink(exe); program != s.binary && program != s.binary+" (deleted)" {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(exe)))
+		p := procOf(pid)
+		if p.PID == 0 {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "e2e: evenkeel %s is left over from a run that was killed; it is ended\n", p)
+		_ = syscall.Kill(p.PID, syscall.SIGKILL)
+		for began := time.Now(); p.alive(); time.Sleep(10 * time.Millisecond) {
+			if time.Since(began) > 5*time.Second {
+				return fmt.Errorf("evenkeel %s is left over from another run and does not end", p)
+			}
+		}
+	}
 	return nil
 }
 

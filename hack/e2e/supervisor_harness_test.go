@@ -310,8 +310,15 @@ func (s *supervisor) summary() string {
 type passTrace struct {
 	mu     sync.Mutex
 	passes []v1alpha1.Observation
+	rules  []metRule
 	end    context.CancelFunc
 	done   chan struct{}
+}
+
+// metRule is a rule that gave the verdict at a moment.
+type metRule struct {
+	at   time.Time
+	name string
 }
 
 func newPassTrace(dir, app string) *passTrace {
@@ -322,20 +329,30 @@ func newPassTrace(dir, app string) *passTrace {
 		defer close(tr.done)
 		ticker := time.NewTicker(15 * time.Millisecond)
 		defer ticker.Stop()
-		var last os.FileInfo
+		var last, lastState os.FileInfo
+		changed := func(path string, last *os.FileInfo) bool {
+			info, err := os.Stat(path)
+			if err != nil || *last != nil && os.SameFile(info, *last) && info.ModTime().Equal((*last).ModTime()) {
+				return false
+			}
+			*last = info
+			return true
+		}
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
 			}
-			info, err := os.Stat(path)
-			if err != nil || (last != nil && os.SameFile(info, last) && info.ModTime().Equal(last.ModTime())) {
-				continue
+			if changed(path, &last) {
+				if o, err := state.ReadLastPass(dir, app); err == nil && o != nil {
+					tr.add(*o)
+				}
 			}
-			last = info
-			if o, err := state.ReadLastPass(dir, app); err == nil && o != nil {
-				tr.add(*o)
+			if changed(filepath.Join(dir, app+".yaml"), &lastState) {
+				if st, err := state.ReadState(dir, app); err == nil && st != nil && st.Verdict != nil {
+					tr.met(st.Verdict.Rule)
+				}
 			}
 		}
 	}()
@@ -349,6 +366,12 @@ func (tr *passTrace) add(o v1alpha1.Observation) {
 		return
 	}
 	tr.passes = append(tr.passes, o)
+}
+
+func (tr *passTrace) met(rule string) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.rules = append(tr.rules, metRule{time.Now(), rule})
 }
 
 func (tr *passTrace) all() []v1alpha1.Observation {

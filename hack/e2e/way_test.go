@@ -17,15 +17,14 @@ func init() {
 
 // testCertificateExpiring has a certificate that is good for five more days: it is warned of once, and that is all.
 func testCertificateExpiring(w *world) {
-	w.touches("nginx")
 	d := w.reference().Set("spec.interval", "1s")
 	in := w.inbox(d)
 	s := w.supervise(d)
-	site := w.mustSite()
+	p := s.proof("certificate-expiring", in)
 	t0 := w.fault("cert-expiring")
 	s.waitEvent(40*time.Second, t0, "a warning", func(e v1alpha1.Event) bool { return e.Reason == v1alpha1.ReasonWarning })
 	s.waitPasses(10, time.Minute)
-	in.wants(s, "Warning Certificate")
+	in.wants(s, p.row.Told()[:1]...)
 	for _, o := range s.trace.since(t0.Add(quick)) {
 		if o.Status(v1alpha1.CheckPublic) == metav1.ConditionFalse {
 			w.Errorf("a pass takes it for a failure: %+v", o)
@@ -38,11 +37,5 @@ func testCertificateExpiring(w *world) {
 	t1 := time.Now()
 	w.clear("cert-expiring")
 	s.waitEvent(30*time.Second, t1, "its end", func(e v1alpha1.Event) bool { return e.Reason == v1alpha1.ReasonWarningOver })
-	in.wants(s, "Warning Certificate", "WarningOver Certificate")
-	if did := s.events(t0, v1alpha1.ReasonPhaseChanged, v1alpha1.ReasonRecoveryStarted); len(did) > 0 {
-		w.Errorf("something was done: %v", did)
-	}
-	if now := w.site(); now != site {
-		w.Errorf("the site was %s and is %s", site, now)
-	}
+	p.judge()
 }

@@ -32,6 +32,7 @@ type world struct {
 	inboxes []*inbox
 	planted map[string]string // secrets of the desired document, by what they are
 	measure *measurement
+	judged  []string // the rows of the table that were held against what came of them
 }
 
 func newWorld(t *testing.T) *world {

@@ -66,10 +66,17 @@ var machine = []Row{
 	{
 		Name: "down-and-disk-full", Failure: "it is down, and the disk is full: it is started all the same",
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Case: "down-while-disk-is-full",
+		Alerts: []string{"Degraded App", "Degraded Disk", "Resolved App"},
 	},
 	{
-		Name: "state-cannot-be-written", Failure: "nothing more can be written where evenkeel's own state lies, and then the application hangs: it is mended all the same",
+		Name: "state-cannot-be-written", Failure: "nothing more can be written where evenkeel's own state lies: told, and that it goes on in memory",
+		Action: Hold, Blame: disk, Rules: []string{"disk-short"}, App: Kept, Case: "state-cannot-be-written",
+		Alerts: []string{"StateNotPersisted", "Degraded Disk"},
+	},
+	{
+		Name: "hangs-while-state-cannot-be-written", Failure: "and then the application hangs: it is mended all the same, and the end of both is told",
 		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Case: "state-cannot-be-written",
+		Alerts: []string{"Degraded App", "Resolved Disk"},
 	},
 	{
 		Name: "starved", Failure: "another program takes the processor, and no answer comes in time",
@@ -139,14 +146,16 @@ var database = []Row{
 	},
 	{
 		Name: "postgres-back", Failure: "PostgreSQL was down and is back, and the site still fails",
-		Action: Plain, Blame: app, Rules: []string{"server-error"}, App: Replaced, Lost: []string{"postgres"}, Case: "postgres-back",
+		Action: HoldThen, Blame: dataBlame, Rules: []string{"database-refuses"}, App: Replaced, Lost: []string{"postgres"}, Case: "postgres-back",
 	},
 	{
 		Name: "down-and-postgres-too", Failure: "it is down, and PostgreSQL is stopped: it is started all the same",
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lost: []string{"postgres"}, Case: "down-while-postgres-is",
+		Alerts: []string{"Degraded App", "Degraded Database", "Resolved App"},
 	},
 	{
 		Name: "down-and-all-else-too", Failure: "it is down, and both PostgreSQL and Nginx are stopped: it is started all the same",
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lost: []string{"nginx", "postgres"}, Case: "down-while-all-are",
+		Alerts: []string{"Degraded App", "Degraded Database", "Resolved App"},
 	},
 }

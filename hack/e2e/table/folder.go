@@ -14,7 +14,7 @@ var (
 var folder = []Row{
 	{
 		Name: "deploy", Failure: "a deploy: git pull, npm ci, which takes node_modules away, and next build, in place, with a restart at its end",
-		Action: Nothing, App: Replaced, Lift: Itself, Case: "deploy",
+		Action: Nothing, MayHold: deploy, App: Replaced, Lift: Itself, Case: "deploy",
 	},
 	{
 		Name: "deploy-takes-it-down", Failure: "in the midst of a deploy it dies, and PM2 gives up",

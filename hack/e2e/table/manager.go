@@ -40,12 +40,21 @@ var manager = []Row{
 		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "another-home",
 	},
 	{
-		Name: "supervised-by-root", Failure: "it hangs, and PM2 gives up on it later, while evenkeel is run by root and PM2 by deploy",
-		Action: Plain, Blame: app, Rules: []string{"hung", "process-gone"}, App: Replaced, Lift: Itself, Case: "as-root",
+		Name: "supervised-by-root", Failure: "it hangs, while evenkeel is run by root and PM2 by deploy",
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "as-root",
+	},
+	{
+		Name: "supervised-by-root-errored", Failure: "and soon after that was mended PM2 gives up on it: it is told that it does so again and again",
+		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lift: Itself, Case: "as-root",
+		Alerts: []string{"Flapping App", "Resolved App"},
 	},
 	{
 		Name: "listed-twice", Failure: "it was started a second time under its name, and finds its port taken by the first",
 		Action: Nothing, App: Kept, Case: "listed-twice",
+	},
+	{
+		Name: "listed-twice-hangs", Failure: "and then the first hangs, which serves",
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "listed-twice",
 	},
 	{
 		Name: "cluster-reload", Failure: "cluster mode: the operator says pm2 reload, and each worker is replaced",

@@ -23,6 +23,8 @@ const (
 	Plain Action = "plain recovery"
 	// Clean: one recovery mends it, which clears the caches.
 	Clean Action = "clean recovery"
+	// HoldThen: it is held for another's fault. That is over, the application is still unwell, and one plain recovery mends it.
+	HoldThen Action = "hold, then one plain recovery"
 	// Respect: somebody wanted it so. It is held for a time, and then one plain recovery is made.
 	Respect Action = "respected, then recovered"
 	// GiveUp: the attempts that there are, then Failed until an operator resets it.
@@ -51,8 +53,9 @@ const (
 	Itself Lift = "by itself"
 )
 
-// Row is one failure and what must follow. Where Case is set, a test of its own proves it, and the rest is for the page;
-// where Why is set, it cannot be injected on the stack.
+// Row is one failure and what must follow. Where Case is set, a test of its own breaks things and says how long it takes; whom it
+// blames, what is done and told and what becomes of the process is held against the row there too. Where Why is set, it cannot
+// be injected on the stack.
 type Row struct {
 	// Name is the test's: TestE2E/<Name>.
 	Name string
@@ -85,6 +88,8 @@ type Row struct {
 	Starts bool
 	// Alerts are told, each as its kind and blame. Default: what follows from Action and the first of Blame.
 	Alerts []string
+	// MayHold are those for whom it may be held for a while, and told so, as the moment has it. All else of the row stands.
+	MayHold []v1alpha1.Blame
 	// Says are words of `evenkeel why` while it lasts.
 	Says []string
 
@@ -131,14 +136,52 @@ func Rows() (all []Row) {
 	return all
 }
 
-// Told are the alerts that must come.
+// ProvenBy are the rows that a test proves: that of its name, and those whose Case it is.
+func ProvenBy(test string) (rows []Row) {
+	for _, r := range Rows() {
+		if r.Case == test || r.Case == "" && r.Why == "" && r.Name == test {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// Named is the row of a name.
+func Named(name string) (Row, bool) {
+	all := Rows()
+	if n := slices.IndexFunc(all, func(r Row) bool { return r.Name == name }); n >= 0 {
+		return all[n], true
+	}
+	return Row{}, false
+}
+
+// Recoveries are how many there must be: at least, and at most.
+func (r *Row) Recoveries() (least, most int) {
+	switch r.Action {
+	case Nothing:
+		return 0, 0
+	case Hold:
+		if r.Starts {
+			return 0, 1
+		}
+		return 0, 0
+	case GiveUp:
+		return 3, 3
+	}
+	return 1, 1
+}
+
+// Told are the alerts that must come, where evenkeel need not start the application after a hold.
 func (r *Row) Told() []string {
 	if r.Alerts != nil || len(r.Blame) == 0 {
 		return r.Alerts
 	}
 	b := string(r.Blame[0])
-	if r.Action == GiveUp {
+	switch r.Action {
+	case GiveUp:
 		return []string{"Degraded " + b, "Failed " + b, "Resolved " + b}
+	case HoldThen:
+		return []string{"Degraded " + b, "Degraded App", "Resolved " + b}
 	}
 	return []string{"Degraded " + b, "Resolved " + b}
 }

@@ -79,6 +79,9 @@ func TestEveryRowSaysWhatMustFollow(t *testing.T) {
 			if !strings.Contains(tests, `"`+r.Case+`"`) {
 				wrong("no test is called %s", r.Case)
 			}
+			if !strings.Contains(tests, `"`+r.Name+`"`) {
+				wrong("its test %s does not ask for what it says", r.Case)
+			}
 		case len(r.Before)+len(r.Faults)+len(r.Edit) == 0:
 			wrong("it breaks nothing")
 		case r.Seconds == 0:
@@ -133,6 +136,10 @@ func TestWhatFollowsFromARow(t *testing.T) {
 	if r.ConfirmedWithin() != time.Minute || r.HealthyWithin() != 20*time.Second {
 		t.Error(r.ConfirmedWithin(), r.HealthyWithin())
 	}
+	r = Row{Action: HoldThen, Blame: disk}
+	if got := fmt.Sprint(r.Told()); got != "[Degraded Disk Degraded App Resolved Disk]" {
+		t.Error(got)
+	}
 	if quiet := (&Row{Action: Nothing}); quiet.Told() != nil || !quiet.Injected() {
 		t.Error("nothing is told where nothing is wrong")
 	}
@@ -178,5 +185,43 @@ func TestWhatAPairMustTell(t *testing.T) {
 		if blame, within := c.pair.Told(); fmt.Sprint(blame) != c.blame || within != c.within {
 			t.Errorf("%v within %s, want %s within %s", blame, within, c.blame, c.within)
 		}
+	}
+}
+
+func TestHowManyRecoveriesARowHas(t *testing.T) {
+	for _, c := range []struct {
+		row         Row
+		least, most int
+	}{
+		{Row{Action: Nothing}, 0, 0},
+		{Row{Action: Hold}, 0, 0},
+		{Row{Action: Hold, Starts: true}, 0, 1},
+		{Row{Action: HoldThen}, 1, 1},
+		{Row{Action: Respect}, 1, 1},
+		{Row{Action: Clean}, 1, 1},
+		{Row{Action: GiveUp}, 3, 3},
+	} {
+		if least, most := c.row.Recoveries(); least != c.least || most != c.most {
+			t.Errorf("%s: %d to %d, want %d to %d", c.row.Action, least, most, c.least, c.most)
+		}
+	}
+}
+
+func TestWhichRowsATestProves(t *testing.T) {
+	var names []string
+	for _, r := range ProvenBy("cluster") {
+		names = append(names, r.Name)
+	}
+	if got := strings.Join(names, " "); got != "cluster-reload cluster-worker-killed cluster-worker-hangs cluster-hangs" {
+		t.Error(got)
+	}
+	if rows := ProvenBy("redirect"); len(rows) != 1 || rows[0].Name != "redirect" {
+		t.Errorf("%v", rows)
+	}
+	if rows := ProvenBy("clock-wrong"); len(rows) != 0 {
+		t.Errorf("what cannot be injected is proven by nobody here: %v", rows)
+	}
+	if _, ok := Named("nobody"); ok {
+		t.Error("there is no such row")
 	}
 }

@@ -82,7 +82,8 @@ var web = []Row{
 	},
 	{
 		Name: "certificate-expiring", Failure: "the certificate expires in five days: a warning, and no failure",
-		Faults: []string{"cert-expiring"}, Action: Nothing, App: Kept, Lost: nginx, Case: "certificate-expiring",
+		Faults: []string{"cert-expiring"}, Action: Nothing, Alerts: []string{"Warning Certificate", "WarningOver Certificate"},
+		App: Kept, Lost: nginx, Case: "certificate-expiring",
 	},
 	{
 		Name: "clock-wrong", Failure: "this machine's clock is wrong, and by it the certificate is out of its time",
@@ -118,5 +119,6 @@ var web = []Row{
 	{
 		Name: "down-and-nginx-too", Failure: "it is down, and Nginx is stopped: it is started all the same",
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lost: nginx, Case: "down-while-nginx-is",
+		Alerts: []string{"Degraded App", "Degraded Proxy", "Resolved App"},
 	},
 }
