@@ -55,7 +55,14 @@ func (w *world) signal(p proc, sig syscall.Signal) {
 // mendedOnce follows a recovery to its good end and to Healthy, and holds what came of it against the row.
 func (s *supervisor) mendedOnce(p *proof) v1alpha1.Event {
 	s.Helper()
-	since := p.from
+	done := s.mended(p.from)
+	p.judge()
+	return done
+}
+
+// mended follows a recovery to its good end and to Healthy.
+func (s *supervisor) mended(since time.Time) v1alpha1.Event {
+	s.Helper()
 	done := s.waitEvent(60*time.Second, since, "the recovery's end", func(e v1alpha1.Event) bool { return e.Reason == v1alpha1.ReasonRecoveryFinished })
 	if done.Outcome != "Verified" {
 		s.Errorf("the recovery ended %s: %s", done.Outcome, done.Message)
@@ -65,7 +72,6 @@ func (s *supervisor) mendedOnce(p *proof) v1alpha1.Event {
 	}
 	s.waitPhase(testCooldown+30*time.Second, done.Time.Time, v1alpha1.PhaseHealthy)
 	s.waitHealthy(20 * time.Second)
-	p.judge()
 	return done
 }
 
@@ -145,9 +151,16 @@ func testListedTwice(w *world) {
 		w.Fatalf("PM2 lists the site %d times, want twice", n)
 	}
 	p.over()
-	p = s.proof("listed-twice-hangs", in).of(serving)
+	at := time.Now()
 	w.signal(site, syscall.SIGSTOP)
-	done := s.mendedOnce(p)
+	done := s.mended(at)
+	started := s.events(at, v1alpha1.ReasonRecoveryStarted)
+	if len(started) != 1 || started[0].Blame != v1alpha1.BlameApp {
+		w.Errorf("want one recovery, for the application's own fault: %v", started)
+	}
+	if site.alive() {
+		w.Errorf("the site's process %s hangs and still lives", site)
+	}
 	w.measure.add("a recovery of %.1f s", done.Took.Seconds())
 }
 

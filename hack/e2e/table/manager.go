@@ -53,10 +53,6 @@ var manager = []Row{
 		Action: Nothing, App: Kept, Case: "listed-twice",
 	},
 	{
-		Name: "listed-twice-hangs", Failure: "and then the first hangs, which serves",
-		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "listed-twice",
-	},
-	{
 		Name: "cluster-reload", Failure: "cluster mode: the operator says pm2 reload, and each worker is replaced",
 		Action: Nothing, App: Replaced, Lift: Itself, Case: "cluster",
 	},
