@@ -170,6 +170,7 @@ func TestAServiceOfTheSystemsIsKeptWherePolkitAllowsIt(t *testing.T) {
 	}
 
 	// Whom the operator stops stays so.
+	m.untilPhase("kept", "Cooldown", 60*time.Second) // a reset is refused before
 	m.deploy("evenkeel reset kept")
 	m.untilPhase("kept", "Healthy", 20*time.Second)
 	m.root("systemctl stop kept")
