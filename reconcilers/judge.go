@@ -79,6 +79,7 @@ func (j Judge) Learn(c *pass.Case) v1alpha1.Learned {
 	l.Fault = verdict.LearnFault(c)
 	learnMarks(c, &l, &process)
 	learnListened(c, &l, process.Life)
+	learnMet(c, &l)
 	learnMemory(c, &l, process.Age)
 	if build, _ := facts.Of[facts.Build](latest, v1alpha1.CheckBuild); build.Kind != "" && build.Present {
 		l.BuildSeen = true
@@ -140,6 +141,16 @@ func learnListened(c *pass.Case, l *v1alpha1.Learned, life string) {
 		if len(l.Listened.Beside) < portsKept && !slices.Contains(l.Listened.Beside, at.Port) {
 			l.Listened.Beside = append(l.Listened.Beside, at.Port)
 		}
+	}
+}
+
+// learnMet keeps that what is expected of the application's answer was there; what a stranger answers proves nothing.
+func learnMet(c *pass.Case, l *v1alpha1.Learned) {
+	latest := c.Latest()
+	local, _ := facts.Of[facts.HTTP](latest, v1alpha1.CheckLocal)
+	port, _ := facts.Of[facts.Port](latest, v1alpha1.CheckPort)
+	if _, stranger := port.By(facts.Stranger); !stranger && local.Wants != "" && latest.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue {
+		l.LocalMet = local.Wants
 	}
 }
 

@@ -2,6 +2,7 @@ package reconcilers
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,6 +79,54 @@ func TestLearnsWhereItListens(t *testing.T) {
 	}
 	if got := learn(nil, "1:1", facts.Port{Port: 3003, Elsewhere: []facts.Place{{Port: 3013}}}); got != nil {
 		t.Errorf("nobody listens: %+v", got)
+	}
+}
+
+func TestLearnsWhatWasMet(t *testing.T) {
+	const wants = "sha256:new"
+	for _, tc := range []struct {
+		name   string
+		status metav1.ConditionStatus
+		wants  string
+		whose  facts.Whose
+		want   string
+	}{
+		{"met", metav1.ConditionTrue, wants, facts.Ours, wants},
+		{"not met", metav1.ConditionFalse, wants, facts.Ours, "sha256:old"},
+		{"not asked", metav1.ConditionUnknown, wants, facts.Ours, "sha256:old"},
+		{"nothing expected", metav1.ConditionTrue, "", facts.Ours, "sha256:old"},
+		{"a stranger answers", metav1.ConditionTrue, wants, facts.Stranger, "sha256:old"},
+	} {
+		l := Judge{}.Learn(seen(instant(0), &v1alpha1.Learned{LocalMet: "sha256:old"},
+			v1alpha1.CheckResult{Check: v1alpha1.CheckLocal, Status: tc.status, Facts: facts.Raw(facts.HTTP{Wants: tc.wants})},
+			v1alpha1.CheckResult{Check: v1alpha1.CheckPort, Status: metav1.ConditionTrue, Facts: facts.Raw(facts.Port{Listeners: []facts.Listener{{Whose: tc.whose}}})}))
+		if l.LocalMet != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, l.LocalMet, tc.want)
+		}
+	}
+}
+
+func TestExpectationsAreKnownAgain(t *testing.T) {
+	type check = v1alpha1.LocalCheck
+	mark := func(c check) string { return facts.Marker{Key: []byte("a key")}.Expectations(&c) }
+	body := v1alpha1.Expectations{ExpectBody: "a secret word"}
+	if got := mark(check{Path: "/"}); got != "" {
+		t.Errorf("nothing is expected: %q", got)
+	}
+	if mark(check{Path: "/", ExpectStatus: []int32{200, 204}}) != mark(check{Path: "/", ExpectStatus: []int32{204, 200, 200}}) {
+		t.Error("the order of what is expected is nothing")
+	}
+	seen := map[string]bool{}
+	for _, c := range []check{
+		{Path: "/", ExpectStatus: []int32{200}}, {Path: "/", ExpectStatus: []int32{204}}, {Path: "/a", ExpectStatus: []int32{200}},
+		{Path: "/", Expectations: body}, {Path: "/a", Expectations: body}, {Path: "/", ExpectStatus: []int32{200}, Expectations: body},
+		{Path: "/", Expectations: v1alpha1.Expectations{ExpectHeader: map[string]string{"X": "a secret word"}}},
+	} {
+		got := mark(c)
+		if !facts.IsMark(got) || strings.Contains(got, "secret") || seen[got] {
+			t.Errorf("%+v: %q", c, got)
+		}
+		seen[got] = true
 	}
 }
 

@@ -453,6 +453,9 @@ type Learned struct {
 	Answered string `json:"answered,omitempty"`
 	// Listened is where the application was last seen to listen as spec.port says.
 	Listened *Listened `json:"listened,omitempty"`
+	// LocalMet is the mark of the local check's path and expectations that the application was seen to meet: a hash with a key
+	// that lies elsewhere, since what is expected may be nobody's affair.
+	LocalMet string `json:"localMet,omitempty"`
 	// Baseline is the application's normal memory.
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// LowMemorySince is since when available memory has been low without a break.

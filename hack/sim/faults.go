@@ -137,7 +137,10 @@ func addLives() {
 		return w.app != nil && !w.app.hung
 	}})
 	add(kind{name: "errors", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) bool { return set(&l.errors) })})
-	add(kind{name: "deaf", whose: own, expect: mended, begin: alive(func(_ *world, l *life, _ *Entry) bool { return set(&l.deaf) })})
+	add(kind{name: "deaf", whose: own, expect: mended, begin: alive(func(_ *world, l *life, e *Entry) bool {
+		l.metrics = e.Alone && e.N%2 == 0 // whoever has lost its record cannot know that this one has listened
+		return set(&l.deaf)
+	})})
 	add(kind{name: "leak", whose: own, expect: mended, least: time.Hour, most: time.Hour, begin: func(s *sim, _ *Entry) bool {
 		w := s.w
 		if w.app == nil || w.env.leak {

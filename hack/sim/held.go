@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
 )
 
@@ -68,6 +69,34 @@ func addHeld() {
 			return w.ends("its folder is gone") || began
 		},
 		func(s *sim) { s.w.cond.noFolder = false; s.w.cond.reads++ })
+	// Its port was changed where it is started, and not in spec.port: it answers, and nobody finds it.
+	hold("moved-port", "Config", 5*time.Minute, 4*time.Hour,
+		func(w *world, _ *Entry) bool {
+			p := &w.pm2
+			if !p.up || !p.listed || p.hung || w.app == nil || !set(&w.cond.moved) {
+				return false
+			}
+			w.orderStart()
+			return true
+		},
+		func(s *sim) {
+			s.w.cond.moved = false
+			if p := &s.w.pm2; p.up && p.listed && !p.hung && s.w.app != nil && s.w.app.moved {
+				s.w.orderStart()
+			}
+		})
+	// Whoever wrote the desired file expects what the application has never answered.
+	add(kind{name: "wrong-expectation", whose: foreign, expect: held, blame: "Config", least: 5 * time.Minute, most: 4 * time.Hour,
+		begin: func(s *sim, _ *Entry) bool {
+			if s.expectsInVain() {
+				return false
+			}
+			s.spec(func(a *v1alpha1.App) { a.Spec.Checks.Local.ExpectBody = "what it never says" })
+			return true
+		},
+		end: func(s *sim, _ *Entry) {
+			s.spec(func(a *v1alpha1.App) { a.Spec.Checks.Local.ExpectBody = "" })
+		}})
 	// Its clients hold all the files that it may open, until they leave.
 	hold("files-used-up", "App", 2*time.Minute, 20*time.Minute,
 		func(w *world, _ *Entry) bool { return w.app != nil && set(&w.app.full) },
@@ -96,6 +125,9 @@ func addHeld() {
 	kinds["files-used-up"].turns = 2
 	kinds["two-daemons"].turns = 2
 }
+
+// expectsInVain says that the desired file expects what the application has never answered.
+func (s *sim) expectsInVain() bool { return s.desired.Spec.Checks.Local.ExpectBody != "" }
 
 // ends lets the application's process end, and says whether there was one.
 func (w *world) ends(why string) bool {

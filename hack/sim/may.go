@@ -67,6 +67,10 @@ func (c *checker) mayCost(after *v1alpha1.AppStatus, atLimit bool) {
 	seen := c.latest.At.Boot.Duration + w.bootAt
 	memory := after.Verdict.Rule == "memory-app-grew" || after.Verdict.Rule == "disk-cache" && w.cond.cacheFull
 	unseen := s.k.appOr(s).Spec.Checks.Local.Disabled && w.env.blind // nothing is left that would say that it is well
+	// Where more is expected than it ever answers, nobody can see that it is well: at the limit, or after it has come and gone, one
+	// is tried.
+	local, _ := facts.Of[facts.HTTP](c.latest, v1alpha1.CheckLocal)
+	unseen = unseen || local.Wants != "" && (atLimit || after.Verdict.Rule == "crash-loop")
 	loops := after.Verdict.Rule == "crash-loop-answering" && w.now-c.loopedUntil < 10*time.Minute
 	if !unseen && w.well() && w.wellSince < seen-15*time.Second && !memory && !loops {
 		s.fail("the application is well, and a recovery begins (%s, %s)", after.Verdict.Rule, after.Verdict.Message)

@@ -154,7 +154,7 @@ func (e *eyes) listeners(l *look) {
 			whose = facts.OurOrphan
 		}
 		add(w.strange.pid, w.strange.born, whose, 0)
-	case w.app != nil && !w.app.deaf && w.now >= w.app.listens:
+	case w.app.open(w.now):
 		whose := facts.Ours
 		if !l.asked {
 			whose = facts.CannotTell // no descent is known
@@ -177,7 +177,7 @@ func (e *eyes) local(l *look) (v1alpha1.CheckResult, time.Duration) {
 	case w.orphan != nil:
 	case w.strange != nil:
 		f.Status = 404
-	case w.app == nil || w.app.deaf || w.now < w.app.listens:
+	case !w.app.open(w.now):
 		f.Class, f.Status, f.Took = facts.Refused, 0, time.Millisecond
 	case w.env.squeezed:
 		f.Class, f.Status, f.Took = facts.Timeout, 0, 10*time.Second
@@ -199,6 +199,9 @@ func (e *eyes) local(l *look) (v1alpha1.CheckResult, time.Duration) {
 		return result(metav1.ConditionFalse, string(f.Class), "no answer: "+f.Error, f), f.Took
 	case f.Status >= 500:
 		return result(metav1.ConditionFalse, "BadStatus", fmt.Sprintf("answered %d", f.Status), f), f.Took
+	case l.app.Spec.Checks.Local.ExpectBody != "":
+		f.Wants, f.Unmet = facts.Marker{}.Expectations(&l.app.Spec.Checks.Local), "the first 64 KiB of the answer do not hold it"
+		return result(metav1.ConditionFalse, "NotAsExpected", "answered 200, but "+f.Unmet, f), f.Took
 	}
 	return result(metav1.ConditionTrue, "Answers", "200", f), f.Took
 }
@@ -317,6 +320,7 @@ func (e *eyes) stopOrdered(l *look) (bool, time.Duration) {
 func (e *eyes) port(l *look) v1alpha1.CheckResult {
 	f := facts.Port{Port: 3003, Listeners: l.holders}
 	if len(l.holders) == 0 {
+		f.Elsewhere = e.elsewhere(l)
 		return result(metav1.ConditionFalse, "NotListening", "nobody listens on port 3003", f)
 	}
 	switch l.holders[0].Whose {
@@ -328,6 +332,18 @@ func (e *eyes) port(l *look) v1alpha1.CheckResult {
 		return result(metav1.ConditionFalse, "HeldByOrphan", "an orphan of the application listens", f)
 	}
 	return result(metav1.ConditionUnknown, "CannotTell", "somebody listens; whose process it is cannot be seen", f)
+}
+
+// elsewhere is where the application listens instead.
+func (e *eyes) elsewhere(l *look) []facts.Place {
+	switch {
+	case l.life == nil:
+	case l.life.moved && e.w.now >= l.life.listens:
+		return []facts.Place{{Addr: "[::]:3013", Port: 3013, PID: l.life.pid}}
+	case l.life.metrics:
+		return []facts.Place{{Addr: "[::]:9464", Port: 9464, PID: l.life.pid}}
+	}
+	return nil
 }
 
 func (e *eyes) workers(l *look) v1alpha1.CheckResult {

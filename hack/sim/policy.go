@@ -36,7 +36,7 @@ type shell struct {
 func (p *shell) look(w *world) time.Duration {
 	const interval, cooldown, most = time.Minute, 5 * time.Minute, 3
 	public := w.served()
-	port := w.orphan != nil || w.strange != nil || w.app != nil && !w.app.deaf && w.now >= w.app.listens
+	port := w.orphan != nil || w.strange != nil || w.app.open(w.now)
 	online := w.pm2.up && w.pm2.listed && w.pm2.state == runtime.Running
 	ok := online && port && w.answers() && public && w.available() >= 100<<20 && w.app != nil
 	switch {
@@ -116,7 +116,7 @@ func (s *score) note(w *world) {
 		s.Deploy++
 	case w.pm2.standing && !w.pm2.byKeeper:
 		s.Hit++
-	case well && way, w.cond.dbErrors, e.starved, e.squeezed:
+	case well && way, w.cond.dbErrors, w.cond.moved, e.starved, e.squeezed:
 		s.Foreign++
 	case well:
 		s.Needless++

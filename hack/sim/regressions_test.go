@@ -217,6 +217,21 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "reconcilers/verdict/table.go", from: "\truleDependencyDown,\n", to: ""},
 	}},
+	{"an application that had been given another port was restarted three times, and given up", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+		{Kind: "moved-port", At: 90 * time.Minute, For: 2 * time.Hour, Alone: true},
+	}}, []plant{
+		{file: "reconcilers/verdict/table.go", from: "\truleListensElsewhere,\n", to: ""},
+	}},
+	{"an application that had lost its port was held for, because it still showed its metrics", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+		{Kind: "deaf", At: 90 * time.Minute, N: 2, Alone: true},
+	}}, []plant{
+		{file: "reconcilers/verdict/rules_port.go", from: "running, not(hasListened), ", to: "running, "},
+	}},
+	{"an application that answered was restarted three times, because more was expected than it had ever answered", Schedule{Length: 6 * time.Hour, Entries: []Entry{
+		{Kind: "wrong-expectation", At: 90 * time.Minute, For: 2 * time.Hour, Alone: true},
+	}}, []plant{
+		{file: "reconcilers/verdict/table.go", from: "\truleNeverAsExpected,\n", to: ""},
+	}},
 	{"a recovery was taken to begin when evenkeel, killed as it wrote that, came back", Schedule{Length: 32502 * time.Minute, Entries: []Entry{
 		{Kind: "other-spec", At: 91 * time.Minute, N: 488516},
 		{Kind: "pm2-gone", At: 32415 * time.Minute, For: time.Hour},

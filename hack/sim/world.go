@@ -17,8 +17,15 @@ type life struct {
 	hung           bool // it takes connections and does not answer
 	errors         bool // it answers 500
 	deaf           bool // it runs and does not listen
+	metrics        bool // what is left of a deaf one: it still listens where it shows its metrics
+	moved          bool // it listens on another port than it should
 	full           bool // it can open no more files: connections end at once
 	tree           int64
+}
+
+// open says whether somebody listens on the application's port.
+func (l *life) open(now time.Duration) bool {
+	return l != nil && !l.deaf && !l.moved && now >= l.listens
 }
 
 func (l *life) id() string { return fmt.Sprintf("%d:%d", l.pid, l.born/(10*time.Millisecond)) }
@@ -75,6 +82,7 @@ type conditions struct {
 	noBuild   bool // the build output is missing
 	noModule  bool // a module is missing: every life ends at once, and its log says so
 	noFolder  bool // the application's folder is gone
+	moved     bool // it is told to listen on another port
 	reads     int  // numbers what a start reads: another one where somebody has changed it
 	dbErrors  bool // the database is down, and pages answer 500 because of it
 	// needErrors: another thing that it needs is down, and pages answer 500 because of it; need is what its log says of it.
@@ -148,7 +156,7 @@ func (w *world) pid() int { w.pids++; return w.pids }
 // well says whether a visitor on this machine gets a good answer from the application itself.
 func (w *world) well() bool {
 	a := w.app
-	return a != nil && !a.hung && !a.errors && !a.deaf && !a.full && w.now >= a.ready && w.orphan == nil && w.strange == nil &&
+	return a != nil && !a.hung && !a.errors && !a.deaf && !a.moved && !a.full && w.now >= a.ready && w.orphan == nil && w.strange == nil &&
 		!w.cond.dbErrors && !w.cond.needErrors && !w.env.starved && !w.env.squeezed && !w.env.flaky
 }
 
@@ -201,7 +209,7 @@ func (w *world) spawn() {
 		}
 		w.in(dies, func() { w.die(l, why) })
 	}
-	l.hung, l.errors = w.cond.hangs, w.cond.errors
+	l.hung, l.errors, l.moved = w.cond.hangs, w.cond.errors, w.cond.moved
 	w.note("pm2 starts the application (pid %d)", l.pid)
 	for _, at := range []time.Duration{l.listens, l.ready} {
 		if at != forever {

@@ -89,7 +89,7 @@ func (p *Prober) askLocal(ctx context.Context, l *look) v1alpha1.CheckResult {
 	f := ask(ctx, p.local, question{
 		url: "http://" + addr.String() + spec.Path, limit: timeout(l.app, v1alpha1.CheckLocal), want: &spec.Expectations,
 	})
-	f.Addr, l.localPage = addr.String(), f.Page
+	f.Addr, f.Wants, l.localPage = addr.String(), p.Marks.Expectations(&spec), f.Page
 	r := v1alpha1.CheckResult{Took: metav1.Duration{Duration: f.Took}, Facts: facts.Raw(f)}
 	switch {
 	case f.Class != facts.Answered:
@@ -97,6 +97,9 @@ func (p *Prober) askLocal(ctx context.Context, l *look) v1alpha1.CheckResult {
 	case len(spec.ExpectStatus) > 0 && !slices.Contains(spec.ExpectStatus, int32(f.Status)), f.Status >= 500:
 		r.Status, r.Reason = metav1.ConditionFalse, "BadStatus"
 		r.Message = fmt.Sprintf("%s answered %d in %s", addr, f.Status, f.Took.Round(time.Millisecond))
+		if f.Status < 500 {
+			r.Message += fmt.Sprintf(", expected %v", spec.ExpectStatus)
+		}
 	case f.Unmet != "":
 		r.Status, r.Reason = metav1.ConditionFalse, reasonUnmet
 		r.Message = fmt.Sprintf("%s answered %d in %s, but %s", addr, f.Status, f.Took.Round(time.Millisecond), f.Unmet)

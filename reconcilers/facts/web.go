@@ -49,8 +49,10 @@ type HTTP struct {
 	Hops  []string `json:"hops,omitempty"`
 	Loop  bool     `json:"loop,omitempty"`
 	// Page is a page that was recognised; Unmet says what the spec expects of an answer's body or headers and was not there.
+	// Wants is the mark of all that the spec expects of it, at the application itself; empty where that is nothing.
 	Page  Page          `json:"page,omitempty"`
 	Unmet string        `json:"unmet,omitempty"`
+	Wants string        `json:"wants,omitempty"`
 	Took  time.Duration `json:"took"`
 	Error string        `json:"error,omitempty"`
 	// Certificate is the one that was shown; nil where none was.

@@ -171,6 +171,8 @@ func TestEachConditionIsNeeded(t *testing.T) {
 		}, failedBefore},
 		{"the database failed a moment ago, and cannot be asked now", "server-error", func(w *world) { w.errs(facts.Answered).asked(facts.DatabaseCannotBeAsked) }, failedBefore},
 		{"it does not answer, and that it fails could not be asked", "lead-unknown", func(w *world) { w.local.Class, w.status["local"] = facts.Timeout, maybe }, nil},
+		{"it is not as expected, and that it fails could not be asked", "lead-unknown", func(w *world) { w.unexpected(404); w.status["local"] = maybe }, nil},
+		{"it is not as expected, and has no process", "server-error", func(w *world) { w.unexpected(404); between(w) }, nil},
 		{"it does not answer, and has no process", "local-fails", func(w *world) { w.timesOut(); between(w) }, nil},
 		{"its log names the database, and it has no process", "server-error", func(w *world) {
 			w.fails(500)

@@ -148,6 +148,10 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 		slices.ContainsFunc(s.port.Elsewhere, func(p facts.Place) bool { return p.Port == 3013 }) && c.Record.Learned.Listened == nil &&
 		s.process.Crashes < crashExits && look(c).lives() < crashLives && !crashing:
 		return "it listens on another port than is expected"
+	case s.up && !answers && s.lead.Check == v1alpha1.CheckLocal && s.local.Class == facts.Answered && s.local.Status < 500 && s.local.Wants != "" &&
+		c.Record.Learned.LocalMet != s.local.Wants && !orphan && !crashing && s.process.Crashes < crashExits && look(c).lives() < crashLives &&
+		o.Status(v1alpha1.CheckDisk) != metav1.ConditionFalse && o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse:
+		return "it answers, and was never seen to answer as is expected"
 	case s.lead.Status == metav1.ConditionUnknown && s.up && !orphan && !(o.Status(v1alpha1.CheckPort) == metav1.ConditionFalse && len(s.port.Listeners) == 0) && s.process.Crashes < crashExits && look(c).lives() < crashLives:
 		return "it is not known whether it is well"
 	}

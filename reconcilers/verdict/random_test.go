@@ -96,6 +96,7 @@ var troubles = []trouble{
 		w.local.Class, w.local.Status = facts.Answered, 500
 		w.fail(r, "local", "public")
 	},
+	func(r *rand.Rand, w *world) { w.unexpected(oneOf(r, 200, 404, 500)) },
 	func(r *rand.Rand, w *world) { // as where its database is down
 		w.local.Class, w.local.Status, w.process.Signs = facts.Answered, 500, []facts.Sign{facts.SignDatabase}
 		w.fail(r, "local", "public")
@@ -202,6 +203,7 @@ func init() {
 var records = []func(r *rand.Rand, c *pass.Case){
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.Marks = []string{"m"} },
 	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.BuildSeen = true },
+	func(_ *rand.Rand, c *pass.Case) { c.Record.Learned.LocalMet = "mark" },
 	func(r *rand.Rand, c *pass.Case) {
 		c.Record.Learned.Listened = &v1alpha1.Listened{Port: 3003, Incarnation: oneOf(r, "100:1", "99:1"), Beside: []int32{9464}}
 	},

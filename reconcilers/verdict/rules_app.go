@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,6 +38,22 @@ var (
 	leadWaitsForStart = condition{
 		yes: "its process is young and has not answered yet", no: "its process is not young, or has answered",
 		holds: func(v *view) bool { return v.lead.Status == metav1.ConditionUnknown && v.lead.Reason == "Starting" },
+	}
+	noServerError = condition{
+		yes: "its answer is no error of a server (a status below 500)", no: "it answers with an error of a server, or not at all",
+		holds: func(v *view) bool { return v.local.Class == facts.Answered && v.local.Status < 500 },
+		seen: func(v *view) string {
+			if v.local.Status == 0 {
+				return ""
+			}
+			return strconv.Itoa(v.local.Status)
+		},
+	}
+	neverAsExpected = condition{
+		yes: "its answer was never seen to be as spec.checks.local expects it now", no: "its answer has been as spec.checks.local expects it, or nothing is expected of it",
+		holds: func(v *view) bool {
+			return v.local.Wants != "" && (v.c.Record.Learned == nil || v.c.Record.Learned.LocalMet != v.local.Wants)
+		},
 	}
 	localTimesOut = localEnds(facts.Timeout, "no answer comes in time", "it does not time out")
 	localAnswers  = localEnds(facts.Answered, "it answers, be it with an error", "it gives no answer at all")
@@ -129,6 +146,21 @@ var ruleHung = Rule{
 	adjust: func(v *view, out *v1alpha1.Verdict) {
 		out.Hung = true
 		cleanIfCacheFills(v, out)
+	},
+}
+
+// Nobody knows whether the application was ever well by such a measure. It answers, and more likely the measure is wrong.
+var ruleNeverAsExpected = Rule{
+	Name: "never-as-expected", Sees: "the application answers with a status below 500, and not as spec.checks.local expects, which it was never seen to do with that path and these expectations",
+	Blame: v1alpha1.BlameConfig, Reason: "NeverAsExpected", Remedy: v1alpha1.RemedyHold,
+	Limit: holdLimit, AtLimit: "one plain recovery", Act: true,
+	Next: []string{
+		"see what it answers: curl -i '{local}'", "is that right? then let spec.checks.local expect it (path, expectStatus, expectBody, expectHeader)",
+		"is it the application that is wrong? evenkeel recover {app}",
+	},
+	When: []condition{fails(v1alpha1.CheckLocal), noServerError, neverAsExpected, running},
+	says: func(v *view) string {
+		return "the application has never answered as spec.checks.local expects, so that this is likely a mistake in the desired file: " + v.message(v1alpha1.CheckLocal)
 	},
 }
 

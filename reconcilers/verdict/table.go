@@ -56,6 +56,7 @@ var rules = []Rule{
 	ruleDatabaseDown,
 	ruleDiskCache,
 	ruleDiskFails,
+	ruleNeverAsExpected,
 	ruleServerError,
 
 	// Nobody could ask.

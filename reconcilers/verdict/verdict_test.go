@@ -109,6 +109,17 @@ func listened(port int32, life string, beside ...int32) func(c *pass.Case) {
 	}
 }
 
+// unexpected lets it answer with a status, and not as the spec expects.
+func (w *world) unexpected(status int) {
+	w.fails(status)
+	w.local.Wants, w.status["public"] = "mark", yes
+}
+
+// met lets an answer have been as it was expected, by a mark.
+func met(mark string) func(c *pass.Case) {
+	return func(c *pass.Case) { c.Record.Learned = &v1alpha1.Learned{LocalMet: mark} }
+}
+
 // unconfigured takes away the database's configuration.
 func (w *world) unconfigured() {
 	w.status["database"], w.database = no, facts.Database{Missing: []string{"DATABASE_URL"}}
@@ -292,6 +303,20 @@ func TestVerdicts(t *testing.T) {
 			w.elsewhere(3004)
 			w.port.Listeners = []facts.Listener{stranger}
 		}, nil, "stranger-on-port", v1alpha1.BlamePort, v1alpha1.RemedyHold, ""},
+		{"it has never answered as is expected", func(w *world) { w.unexpected(404) }, nil,
+			"never-as-expected", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"it has never answered as is expected now", func(w *world) { w.unexpected(200) }, met("other"),
+			"never-as-expected", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
+		{"it does not answer as is expected any more", func(w *world) { w.unexpected(200) }, met("mark"),
+			"server-error", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it has never answered as is expected, and answers 500", func(w *world) { w.unexpected(500) }, nil,
+			"server-error", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it has never answered as is expected, and hangs", func(w *world) { w.unexpected(0); w.timesOut(); w.local.Wants = "mark" }, nil,
+			"hung", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it has never answered as is expected, and is gone", func(w *world) { w.gone(runtime.Errored); w.local.Wants = "mark" }, nil,
+			"process-gone", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it has never answered as is expected, and its cache fills the disk", func(w *world) { w.unexpected(200); w.short(0, 4<<30) }, nil,
+			"disk-cache", v1alpha1.BlameDisk, v1alpha1.RemedyRecover, PlanClean},
 		{"an empty answer", func(w *world) {
 			w.local = facts.HTTP{Class: facts.Closed}
 			w.status["local"], w.status["public"] = no, no

@@ -260,7 +260,7 @@ func expand(hints []string, v *view) []string {
 		rival = strconv.Itoa(v.process.Rivals[0])
 	}
 	fill := strings.NewReplacer(append(v.databaseWords(),
-		"{rival}", rival, "{elsewhere}", elsewhere, "{rows}", strings.Join(v.givenUp(), " "),
+		"{local}", v.local.URL, "{rival}", rival, "{elsewhere}", elsewhere, "{rows}", strings.Join(v.givenUp(), " "),
 		"{log}", log, "{errors}", errors, "{list}", v.list(), "{start}", v.start(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,

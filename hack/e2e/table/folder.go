@@ -106,6 +106,11 @@ var folder = []Row{
 		Action: Clean, Blame: app, Rules: []string{"crash-loop", "process-gone"}, App: Replaced, Lift: Itself, Case: "cache-corrupt",
 	},
 	{
+		Name: "expects-in-vain", Failure: "spec.checks.local was edited, and expects what the application has never answered",
+		Edit: map[string]any{"spec.checks.local.expectBody": "nobody has written this"}, Action: Hold, Blame: config, Rules: []string{"never-as-expected"}, App: Kept,
+		Says: []string{"a mistake in the desired file", "let spec.checks.local expect it"}, Long: true, Seconds: 60,
+	},
+	{
 		Name: "image-cache-broken", Failure: "what the cache holds of a picture is zeros, as after a loss of power: it is answered with them, after a plain restart too",
 		Before: []string{"picture"}, Faults: []string{"image-cache-broken"}, Unseen: true,
 		Spec: map[string]any{
