@@ -301,7 +301,7 @@ func (c *checker) stuck(r *v1alpha1.AppStatus, app *v1alpha1.App, paused bool) {
 
 // mayBegin is how many recoveries a fault of somebody else may cost that strikes alone: one at its hold's limit, and one when
 // it is over, where PM2 has given up by then.
-var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "service-down": 1, "names-down": 1, "cache-server-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2, "moved-port": 1, "wrong-expectation": 1, "two-daemons": 1}
+var mayBegin = map[string]int{"stranger": 1, "database-down": 1, "service-down": 1, "names-down": 1, "cache-server-down": 1, "files-used-up": 1, "folder-gone": 1, "module-missing": 2, "moved-port": 1, "two-daemons": 1}
 
 // alsoTold are blames that may be told beside a kind's own where it strikes alone, and why.
 var alsoTold = map[string][]v1alpha1.Blame{

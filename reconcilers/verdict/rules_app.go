@@ -153,7 +153,7 @@ var ruleHung = Rule{
 var ruleNeverAsExpected = Rule{
 	Name: "never-as-expected", Sees: "the application answers with a status below 500, and not as spec.checks.local expects, which it was never seen to do with that path and these expectations",
 	Blame: v1alpha1.BlameConfig, Reason: "NeverAsExpected", Remedy: v1alpha1.RemedyHold,
-	Limit: holdLimit, AtLimit: "one plain recovery", Act: true,
+	AtLimit: "no limit: it answers; the alert is repeated every hour",
 	Next: []string{
 		"see what it answers: curl -i '{local}'", "is that right? then let spec.checks.local expect it (path, expectStatus, expectBody, expectHeader)",
 		"is it the application that is wrong? evenkeel recover {app}",
