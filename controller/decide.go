@@ -49,6 +49,9 @@ func Decide(judge pass.Judge, c *pass.Case, v *v1alpha1.Verdict) Decision {
 	r := &c.Record
 	// A hold's time goes on through whatever is not health: through a recovery, and through looks that say nothing.
 	d := Decision{Confirmed: confirmed(c, v), Hold: standing(c)}
+	if h := d.Hold; h != nil && h.LimitSpent && h.Blame == v1alpha1.BlameOperator && h.Rule != v.Rule {
+		d.Hold = nil // it was started for him, and something came of that: if he stops it again, that is a new matter
+	}
 	holds := c.Latest().Holds()
 	switch r.Phase {
 	case v1alpha1.PhaseHealthy:

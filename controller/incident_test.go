@@ -139,6 +139,29 @@ func TestACheckThatCannotBeAskedIsToldAfterTenMinutes(t *testing.T) {
 	}
 }
 
+// TestAnOperatorsStopIsRespectedOnceMore after the application was started at the limit of that hold: until something has come of
+// that start the limit stays spent.
+func TestAnOperatorsStopIsRespectedOnceMore(t *testing.T) {
+	stop := downAndHeld
+	stop.Rule, stop.Blame = "operator-stop", v1alpha1.BlameOperator
+	for _, tc := range []struct {
+		name string
+		v    v1alpha1.Verdict
+		old  v1alpha1.Hold
+		kept bool
+	}{
+		{"nothing has come of the start", stop, v1alpha1.Hold{Rule: stop.Rule, Blame: stop.Blame, LimitSpent: true}, true},
+		{"it comes and goes now", crashed, v1alpha1.Hold{Rule: stop.Rule, Blame: stop.Blame, LimitSpent: true}, false},
+		{"it comes and goes under a hold of another's", crashed, v1alpha1.Hold{Rule: "held", Blame: v1alpha1.BlameDatabase, LimitSpent: true}, true},
+	} {
+		c := &pass.Case{App: newApp(), Now: at(0), Recent: []v1alpha1.Observation{seen(at(0), no, no)},
+			Record: v1alpha1.AppStatus{Phase: v1alpha1.PhaseCooldown, Hold: &tc.old, Cooldown: v1alpha1.NewWait(at(0), time.Minute)}}
+		if d := Decide(&fakeJudge{verdict: tc.v}, c, &tc.v); (d.Hold != nil) != tc.kept {
+			t.Errorf("%s: hold %+v, want it kept: %v", tc.name, d.Hold, tc.kept)
+		}
+	}
+}
+
 // TestAHoldEndsAtItsLimit, to the millisecond, and says until when it lasts.
 func TestAHoldEndsAtItsLimit(t *testing.T) {
 	decide := func(now v1alpha1.Instant, v v1alpha1.Verdict, old *v1alpha1.Hold, before, local metav1.ConditionStatus) Decision {

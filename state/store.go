@@ -266,12 +266,19 @@ func (s *Store) put(data []byte, found sum, missing bool) error {
 		_ = s.fs.Remove(tmp)
 		return ErrEdited
 	}
-	ours := s.isWritten(found)
+	ours, before := s.isWritten(found), s.written
 	s.accept(data)
 	if ours {
 		err = s.fs.Rename(tmp, s.path(".previous.yaml"))
 	} else {
-		err = s.fs.Remove(tmp) // an operator's version, or one of which nobody knows how complete it is
+		// An operator's version, or one of which nobody knows how complete it is. The copy is of what we had written before it: it
+		// would be two changes old otherwise.
+		if before != nil {
+			if err := replace(s.fs, s.path(".previous.yaml"), before, true); err != nil {
+				return err
+			}
+		}
+		err = s.fs.Remove(tmp)
 	}
 	if err != nil {
 		return err

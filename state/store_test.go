@@ -130,6 +130,25 @@ func TestNothingIsWrittenWhenNothingChanged(t *testing.T) {
 	}
 }
 
+// TestTheCopyBeforeIsNeverTwoChangesOld pins a bug: where an operator's version was written over, the copy before stayed what it
+// had been, and an older save while evenkeel was down led back to that.
+func TestTheCopyBeforeIsNeverTwoChangesOld(t *testing.T) {
+	fs := newSim()
+	s := open(t, fs, nil)
+	s.Load()
+	for _, message := range []string{"one", "two", "three"} {
+		mustWrite(t, s, status(v1alpha1.PhaseHealthy, message))
+	}
+	fs.save(current, "[ garbage")
+	if _, err := s.TakeOrder(); err == nil {
+		t.Fatal("garbage was taken")
+	}
+	mustWrite(t, s, status(v1alpha1.PhaseHealthy, "four"))
+	if !strings.Contains(fs.content(previous), "message: three") || !strings.Contains(fs.content(current), "message: four") {
+		t.Errorf("the copy before:\n%s", fs.content(previous))
+	}
+}
+
 // starts are the situations in which a write may find the disk. Each gives the store that will write, and the messages
 // of the states that may be loaded if that write comes to nothing.
 var starts = map[string]func(t *testing.T, fs *simFS) (*Store, []string){

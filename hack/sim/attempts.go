@@ -49,7 +49,8 @@ func (b *attemptBook) failed(incident int64) (n int) {
 // fault is the application's own, and nothing of somebody else's has stood since it began. In mode Observe a recovery is ended
 // unfinished. What somebody else does before the cooldown is over may be blamed for it all the same: who comes late cannot tell.
 func (c *checker) countAttempt(after *v1alpha1.AppStatus) {
-	if last := c.attempts.last; last != nil && after.Phase == v1alpha1.PhaseCooldown && (c.s.foreignStands() || seesNothing(c.s.k.appOr(c.s), c.s.w)) {
+	stopped := c.s.w.pm2.standing && !c.s.w.pm2.byKeeper // by an operator
+	if last := c.attempts.last; last != nil && after.Phase == v1alpha1.PhaseCooldown && (stopped || c.s.foreignStands() || seesNothing(c.s.k.appOr(c.s), c.s.w)) {
 		last.counts = false
 	}
 	a := c.attempts.open
@@ -60,6 +61,5 @@ func (c *checker) countAttempt(after *v1alpha1.AppStatus) {
 	a.incident = after.Incident.Number
 	w, app := c.s.w, c.s.k.appOr(c.s)
 	own := w.cond.hangs || w.cond.errors || w.cond.diesIn > 0
-	stopped := w.pm2.standing && !w.pm2.byKeeper // by an operator
 	a.counts = own && !c.s.foreignStands() && w.faultSince < a.began && !stopped && !seesNothing(app, w) && !app.Spec.Observes()
 }

@@ -288,6 +288,38 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "hack/sim/may.go", from: "c.loopedUntil < 10*time.Minute", to: "c.loopedUntil < 0"},
 	}},
+	{"an application that an operator stopped again, after it had been started for him, was never started", Schedule{Length: 216 * time.Minute, Entries: []Entry{
+		{Kind: "reboot", At: 70 * time.Minute},
+		{Kind: "crash-loop", At: 82 * time.Minute, For: 98 * time.Minute},
+		{Kind: "reset", At: 105 * time.Minute},
+		{Kind: "pm2-stop", At: 106 * time.Minute, For: 40 * time.Minute},
+		{Kind: "reset", At: 117 * time.Minute},
+		{Kind: "pm2-delete", At: 118 * time.Minute, Phase: "Cooldown", Delay: 75800 * time.Millisecond, For: time.Hour},
+		{Kind: "reset", At: 129 * time.Minute},
+		{Kind: "reset", At: 141 * time.Minute},
+	}}, []plant{
+		{file: "controller/decide.go", from: "h != nil && h.LimitSpent && h.Blame == v1alpha1.BlameOperator &&", to: "h != nil && false &&"},
+	}},
+	{"an attempt counted as failed, though an operator stopped the application before that was known", Schedule{Length: 220 * time.Minute, Entries: []Entry{
+		{Kind: "errors", At: 102 * time.Minute},
+		{Kind: "crash-loop", At: 114 * time.Minute, For: 104 * time.Minute, N: 456074},
+		{Kind: "deploy-fails", At: 114 * time.Minute, For: time.Hour},
+		{Kind: "power-loss", At: 126 * time.Minute, Phase: "Cooldown", N: 926068},
+		{Kind: "reset", At: 137 * time.Minute},
+		{Kind: "pm2-stop", At: 138 * time.Minute, Phase: "Cooldown", Delay: 79400 * time.Millisecond, For: 40 * time.Minute},
+		{Kind: "cache-corrupt", At: 162 * time.Minute},
+	}}, []plant{
+		{file: "hack/sim/attempts.go", from: "(stopped || c.s.foreignStands()", to: "(c.s.foreignStands()"},
+	}},
+	{"after a save that was rejected the copy of the state was two changes old", Schedule{Length: 108 * time.Minute, Entries: []Entry{
+		{Kind: "orphan", At: 5574 * time.Second},
+		{Kind: "demand-while-down", At: 92 * time.Minute, Phase: "Recovering", Delay: 8500 * time.Millisecond},
+		{Kind: "reset", At: 6234 * time.Second, N: 387715},
+		{Kind: "demand", At: 6294 * time.Second},
+		{Kind: "garbage-save", At: 6295 * time.Second},
+	}}, []plant{
+		{file: "state/store.go", from: "\t\tif before != nil {\n", to: "\t\tif false {\n"},
+	}},
 	{"a recovery that a reboot had cut off was given the cooldown of a spec from after it", Schedule{Length: 141 * time.Minute, Entries: []Entry{
 		{Kind: "deaf", At: 114 * time.Minute},
 		{Kind: "other-spec", At: 6897 * time.Second, Phase: "Recovering", N: 985319},
