@@ -94,30 +94,39 @@ func (k *keeper) settled(in controller.Input, commands []controller.Command) {
 	k.passAt = at
 }
 
-// jump moves evenkeel over passes that would do nothing, as far as until; it is called when nothing is under way.
+// jump moves evenkeel over passes that would do nothing, as far as something is due. It is called when nothing is under way, or
+// during a pass that takes as long as the interval, as where an application hangs: then there never is a time with nothing.
 func (k *keeper) jump() {
-	if k.s.noJumps || k.calm <= pass.Recent || k.last.changed != k.s.w.changed || k.busy() || k.failing || k.dirty || k.pending != nil || k.ending || k.s.killIn > 0 {
+	if k.s.noJumps || k.calm <= pass.Recent || k.last.changed != k.s.w.changed || k.deed != nil || k.cut || k.failing || k.dirty || k.pending != nil || k.ending || k.s.killIn > 0 {
 		return
 	}
 	period := k.periods[2]
-	if period <= 0 || k.periods[0] != period || k.periods[1] != period || k.wakeAt <= k.s.w.now {
+	if period <= 0 || k.periods[0] != period || k.periods[1] != period || k.nextAt() <= k.s.w.now || k.seen != nil && k.seen.Took.Duration < period {
 		return
 	}
-	passes := (k.nextDue() - k.wakeAt - 2*period) / period
+	passes := (k.nextDue() - k.nextAt() - 2*period) / period
 	if passes < 1 {
 		return
 	}
 	by := passes * period
 	for n := range k.recent {
-		o := &k.recent[n]
-		o.At = o.At.Add(by)
-		for m := range o.Results {
-			o.Results[m].At = o.Results[m].At.Add(by)
-		}
+		later(&k.recent[n], by)
 	}
-	k.wakeAt += by
+	if k.seen != nil {
+		later(k.seen, by)
+		k.seenAt += by
+	} else {
+		k.wakeAt += by
+	}
 	k.passAt += by
 	k.s.jumped += int(passes)
+}
+
+func later(o *v1alpha1.Observation, by time.Duration) {
+	o.At = o.At.Add(by)
+	for m := range o.Results {
+		o.Results[m].At = o.Results[m].At.Add(by)
+	}
 }
 
 // nextDue is when, in true time, something changes in the world or something falls due in the record.
@@ -153,10 +162,14 @@ func (k *keeper) nextDue() time.Duration {
 			}
 		}
 	}
+	since(r.PausedSince, day)
+	since(r.PauseToldAt, day)
 	since(r.WellSince, time.Hour)
 	since(r.NotWellSince, 10*time.Minute)
 	for n := range r.Unknown {
 		since(&r.Unknown[n].Since, 10*time.Minute)
+		since(&r.Unknown[n].Since, time.Hour)
+		since(r.Unknown[n].RemindedAt, day)
 	}
 	for n := range r.Warnings {
 		since(&r.Warnings[n].ToldAt, day)
