@@ -84,6 +84,10 @@ func testStateCannotBeWritten(w *world) {
 	site := w.mustSite()
 	t1 := time.Now()
 	w.clear("disk-full")
+	w.eventually(testCooldown+40*time.Second, "the state is written again, and the recovery stands in it", func() (string, bool) {
+		st := s.state()
+		return string(st.Phase), st.Recovery != nil && st.Phase == v1alpha1.PhaseHealthy
+	})
 	s.waitHealthy(testCooldown + 40*time.Second)
 	if now := w.site(); now != site {
 		w.Errorf("the site was %s after the recovery and is %s", site, now)

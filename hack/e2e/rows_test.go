@@ -242,8 +242,10 @@ func (r *rowTest) gaveUp() {
 	if more := r.sup.events(failed.Time.Time, v1alpha1.ReasonStepStarted); len(more) > 0 {
 		r.Errorf("in Failed something was begun: %v", more)
 	}
+	lifted := time.Now()
 	r.lift()
 	r.waitPublic(r.HealthyWithin() + noise)
+	r.sup.waitEvent(r.HealthyWithin()+noise, lifted, "evenkeel sees that everything holds", func(e v1alpha1.Event) bool { return e.Reason == v1alpha1.ReasonHeld })
 	if out, errs, code := r.sup.cli("reset", r.sup.App); code != 0 {
 		r.Errorf("reset: exit code %d\n%s%s", code, out, errs)
 	}

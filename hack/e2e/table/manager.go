@@ -50,7 +50,7 @@ var manager = []Row{
 	},
 	{
 		Name: "listed-twice", Failure: "it was started a second time under its name, and finds its port taken by the first",
-		Action: Nothing, App: Kept, Case: "listed-twice",
+		Action: Nothing, App: Kept, Alerts: []string{"Warning App"}, Case: "listed-twice",
 	},
 	{
 		Name: "cluster-reload", Failure: "cluster mode: the operator says pm2 reload, and each worker is replaced",
