@@ -28,6 +28,8 @@ type checker struct {
 	stood        bool           // an operator's order to stand down is in force
 	ordered      *orderBook     // an operator's order that was saved and not taken yet
 	given        v1alpha1.Phase // the last order that was saved
+	givenBefore  v1alpha1.Phase // and the one before
+	powerCut     bool           // since the last write; what an editor had saved last may be gone
 	onDisk       *v1alpha1.AppStatus
 	writing      *v1alpha1.AppStatus
 	before       *v1alpha1.AppStatus // what was on disk before that
@@ -136,13 +138,13 @@ func (c *checker) gone() {
 	}
 }
 
-func (c *checker) powerLost() { c.ordered = nil }
+func (c *checker) powerLost() { c.ordered, c.powerCut = nil, true }
 func (c *checker) lost()      { c.tampered, c.ordered = true, nil }
 
 func (c *checker) clockSet(time.Duration) { c.lastClockSet = c.s.w.now }
 
 func (c *checker) orderSaved(phase v1alpha1.Phase, none bool) {
-	c.ordered, c.given = nil, phase
+	c.ordered, c.given, c.givenBefore = nil, phase, c.given
 	if !none && phase != v1alpha1.PhaseCooldown {
 		c.ordered = &orderBook{phase: phase, since: c.s.w.now}
 	}
@@ -260,7 +262,7 @@ func (c *checker) tookOrder(before *v1alpha1.AppStatus, in controller.Input) {
 	if c.ordered != nil && c.ordered.phase == in.Order.Phase {
 		c.ordered = nil
 	}
-	if in.Order.Phase != c.given {
+	if in.Order.Phase != c.given && !(c.powerCut && in.Order.Phase == c.givenBefore) {
 		c.s.fail("an order was taken (%s) that nobody gave", in.Order.Phase)
 	}
 	switch in.Order.Phase {
@@ -290,7 +292,7 @@ func (c *checker) noteHold(after *v1alpha1.AppStatus) {
 
 // ends: a recovery has ended.
 func (c *checker) ends(rec *v1alpha1.Recovery) {
-	if c.needStart == rec.ID && !c.s.w.well() {
+	if c.needStart == rec.ID && c.s.w.app == nil { // else somebody has started it
 		c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
 	}
 	if rec.Trigger == v1alpha1.TriggerAutomatic {
@@ -384,7 +386,7 @@ func (c *checker) writtenSoon(r *v1alpha1.AppStatus, commands []controller.Comma
 }
 
 func (c *checker) written(r *v1alpha1.AppStatus) {
-	c.unwritten, c.tampered, c.savedOver = false, false, false
+	c.unwritten, c.tampered, c.savedOver, c.powerCut = false, false, false, false
 	c.owes(c.owedSoon)
 	c.before, c.onDisk, c.writing = c.onDisk, r.DeepCopy(), nil
 	c.begun(r)

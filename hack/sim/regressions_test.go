@@ -320,6 +320,26 @@ var onceBroken = []once{
 	}}, []plant{
 		{file: "state/store.go", from: "\t\tif before != nil {\n", to: "\t\tif false {\n"},
 	}},
+	{"an order that a loss of power had brought back was taken for one that nobody gave", Schedule{Length: 110 * time.Minute, Entries: []Entry{
+		{Kind: "crash-loop", At: 91 * time.Minute, For: 164 * time.Minute},
+		{Kind: "disk-full", At: 5511800 * time.Millisecond, For: 57 * time.Minute},
+		{Kind: "reset", At: 6170800 * time.Millisecond, N: 591647},
+		{Kind: "demand", At: 103 * time.Minute},
+		{Kind: "power-loss", At: 6231800 * time.Millisecond, Phase: "Cooldown", N: 270928},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: " && !(c.powerCut &&", to: " && !(false &&"},
+	}},
+	{"an application that somebody else had started, and that hung, was taken not to be started", Schedule{Length: 113 * time.Minute, Entries: []Entry{
+		{Kind: "hang-always", At: 63 * time.Minute, For: 163 * time.Minute},
+		{Kind: "moved-port", At: 75 * time.Minute, For: 20 * time.Minute},
+		{Kind: "reset", At: 86 * time.Minute},
+		{Kind: "reboot-without-pm2", At: 87 * time.Minute, Phase: "Recovering", Delay: 1700 * time.Millisecond, For: 20 * time.Minute},
+		{Kind: "killed-often", At: 99 * time.Minute, Phase: "Recovering", Delay: 4 * time.Second, For: 582300 * time.Millisecond, N: 423323},
+		{Kind: "reset", At: 6616200 * time.Millisecond},
+		{Kind: "pm2-restart", At: 6677200 * time.Millisecond, Phase: "Recovering", Delay: 8500 * time.Millisecond},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "c.needStart == rec.ID && c.s.w.app == nil {", to: "c.needStart == rec.ID && !c.s.w.well() {"},
+	}},
 	{"a recovery that a reboot had cut off was given the cooldown of a spec from after it", Schedule{Length: 141 * time.Minute, Entries: []Entry{
 		{Kind: "deaf", At: 114 * time.Minute},
 		{Kind: "other-spec", At: 6897 * time.Second, Phase: "Recovering", N: 985319},
