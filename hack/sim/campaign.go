@@ -54,7 +54,7 @@ func (t totals) years() float64 { return t.lasted.Hours() / 24 / 365.25 }
 // run runs episodes until the end, or until findings enough are made.
 func (c *campaign) run(enough int) {
 	// An episode is small and makes much garbage: it is collected when there is much of it.
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(256 << 20))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	c.next = c.first
 	c.total.hits, c.digest = map[hit]int{}, map[int]string{}

@@ -354,8 +354,9 @@ func unlist(s *sim, byHand bool) bool {
 		s.w.onDeath(l, "pm2 delete")
 	}
 	p.plan++
+	stopped := p.standing && !p.byKeeper // by hand, before: who takes it out of the list then stops nothing
 	p.listed, p.state, p.standing = false, runtime.Stopped, byHand
-	if byHand {
+	if byHand && !stopped {
 		p.stopAt, p.stopTrue, p.byKeeper = s.w.wall(), s.w.now, false
 		s.check.stoppedByHand()
 	}

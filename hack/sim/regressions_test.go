@@ -36,7 +36,7 @@ var onceBroken = []once{
 		{Kind: "crash-loop", At: 90 * time.Minute, For: 2 * time.Hour, N: 1},
 		{Kind: "pm2-stop", At: 94 * time.Minute, For: 40 * time.Minute},
 	}}, []plant{
-		{file: "reconcilers/verdict/rules_app.go", from: "not(stateIs(\"given up\", runtime.Errored)), not(stoppedByHand)", to: "not(stateIs(\"given up\", runtime.Errored))"},
+		{file: "reconcilers/verdict/rules_app.go", from: "not(stateIs(\"given up, or not listed any more\", runtime.Errored, runtime.Missing)), not(stoppedByHand)", to: "not(stateIs(\"given up\", runtime.Errored))"},
 		{file: "reconcilers/verdict/table.go", from: "\truleOperatorStop,\n", to: ""},
 		{file: "reconcilers/verdict/table.go", from: "\truleOutlivesItsCrashes,\n", to: "\truleOutlivesItsCrashes,\n\truleOperatorStop,\n"},
 	}},
@@ -339,6 +339,19 @@ var onceBroken = []once{
 		{Kind: "pm2-restart", At: 6677200 * time.Millisecond, Phase: "Recovering", Delay: 8500 * time.Millisecond},
 	}}, []plant{
 		{file: "hack/sim/check.go", from: "c.needStart == rec.ID && c.s.w.app == nil {", to: "c.needStart == rec.ID && !c.s.w.well() {"},
+	}},
+	{"an application that was not listed any more was taken to come and go", Schedule{Variant: "once", Length: 136 * time.Minute, Entries: []Entry{
+		{Kind: "proxy-down", At: 94 * time.Minute, For: 195 * time.Minute},
+		{Kind: "two-daemons", At: 106 * time.Minute, For: 20 * time.Minute},
+		{Kind: "pm2-delete", At: 130 * time.Minute, For: time.Hour},
+	}}, []plant{
+		{file: "reconcilers/verdict/rules_app.go", from: "runtime.Errored, runtime.Missing)), not(stoppedByHand)", to: "runtime.Errored)), not(stoppedByHand)"},
+	}},
+	{"who takes out of the list what he had stopped before was taken to stop it anew", Schedule{Length: 819 * time.Minute, Entries: []Entry{
+		{Kind: "pm2-stop", At: 81 * time.Minute, Phase: "Degraded", For: 40 * time.Minute},
+		{Kind: "pm2-delete", At: 129 * time.Minute, Phase: "Degraded", Delay: 128100 * time.Millisecond, For: time.Hour},
+	}}, []plant{
+		{file: "hack/sim/faults.go", from: "if byHand && !stopped {", to: "if byHand && (!stopped || true) {"},
 	}},
 	{"a recovery that a reboot had cut off was given the cooldown of a spec from after it", Schedule{Length: 141 * time.Minute, Entries: []Entry{
 		{Kind: "deaf", At: 114 * time.Minute},

@@ -39,7 +39,7 @@ var combosPerEpisode = []struct {
 	phase  v1alpha1.Phase
 	combos int
 }{
-	{v1alpha1.PhaseHealthy, 2}, {v1alpha1.PhaseDegraded, 2}, {v1alpha1.PhaseRecovering, 2}, {v1alpha1.PhaseCooldown, 2}, {v1alpha1.PhaseFailed, 2},
+	{v1alpha1.PhaseHealthy, 2}, {v1alpha1.PhaseDegraded, 3}, {v1alpha1.PhaseRecovering, 2}, {v1alpha1.PhaseCooldown, 2}, {v1alpha1.PhaseFailed, 2},
 }
 
 const (

@@ -82,7 +82,7 @@ var ruleCrashLoop = Rule{
 	Blame: v1alpha1.BlameApp, Reason: "CrashLoop", Remedy: v1alpha1.RemedyRecover, Own: true, Certain: true,
 	Next: []string{"see why it dies: {errors}"},
 	When: []condition{
-		comesAndGoes, managerAsked, not(answers), not(stateIs("given up", runtime.Errored)), not(stoppedByHand),
+		comesAndGoes, managerAsked, not(answers), not(stateIs("given up, or not listed any more", runtime.Errored, runtime.Missing)), not(stoppedByHand),
 	},
 	says: func(v *view) string {
 		return fmt.Sprintf("the application comes and goes: %s without a good answer, %s in ten minutes",
