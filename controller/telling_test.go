@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,8 +40,9 @@ type mortal struct {
 	fakeJudge
 	store   *state.Store
 	journal *state.Journal
-	local   bool // the application answers
-	mends   bool // a start brings it up
+	mu      sync.Mutex // a look or a step of a run that was killed may still be under way
+	local   bool       // the application answers
+	mends   bool       // a start brings it up
 	now     v1alpha1.Instant
 	ops     int
 	die     int
@@ -54,6 +56,19 @@ type mortal struct {
 	closed map[int64]bool
 }
 
+func (m *mortal) crash(mends bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.local, m.mends = false, mends
+}
+
+// pass lets time pass.
+func (m *mortal) pass(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now = m.now.Add(d)
+}
+
 func (m *mortal) op(what string) {
 	if m.ops++; m.ops == m.die {
 		m.what = what
@@ -62,6 +77,8 @@ func (m *mortal) op(what string) {
 }
 
 func (m *mortal) Observe(context.Context, *v1alpha1.App, []string) v1alpha1.Observation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.local {
 		return seen(m.now, yes, yes)
 	}
@@ -69,6 +86,8 @@ func (m *mortal) Observe(context.Context, *v1alpha1.App, []string) v1alpha1.Obse
 }
 
 func (m *mortal) Act(_ context.Context, _ *v1alpha1.App, step pass.Step) pass.StepResult {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.local = m.local || step.Name == "start" && m.mends
 	if step.Name == "verify" && !m.local {
 		return pass.StepResult{Step: step.Name, Outcome: v1alpha1.StepFailed, Message: "it does not answer"}
@@ -178,18 +197,18 @@ func (m *mortal) run(steps int) (killed bool) {
 	for n := range steps {
 		switch n {
 		case 8, 30: // it crashes, and is mended, and once more
-			m.local, m.mends = false, true
+			m.crash(true)
 		case 70: // its incident is closed by then: it crashes for good
-			m.local, m.mends = false, false
+			m.crash(false)
 		}
 		next, _ := l.step(in)
 		in = Input{}
 		if l.busy {
 			in = l.take(<-l.results)
-			m.now = m.now.Add(time.Second)
+			m.pass(time.Second)
 			continue
 		}
-		m.now = m.now.Add(min(next, 5*time.Minute))
+		m.pass(min(next, 5*time.Minute))
 	}
 	m.flush()
 	return false
@@ -220,7 +239,7 @@ func TestNoKillLosesAnEventOrAnAlert(t *testing.T) {
 		killed := m.run(120)
 		if killed {
 			open()
-			m.now = m.now.Add(10 * time.Second)
+			m.pass(10 * time.Second)
 			if m.run(3) {
 				t.Fatal("killed twice")
 			}

@@ -20,7 +20,11 @@ func TestSystemdIsARuntime(t *testing.T) {
 			Runtime: w.m, App: w.app("web", "web"), Stubborn: w.app("stubborn", "stubborn"),
 			Signal: send, Alive: alive,
 			Ready: func(p runtime.Process) bool {
-				said, err := os.ReadFile(p.OutLog)
+				log := p.OutLog
+				if log == "" { // it was looked at before systemd had opened it
+					log, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/1", p.PID))
+				}
+				said, err := os.ReadFile(log)
 				return err == nil && strings.Contains(string(said), fmt.Sprintf("ready %d\n", p.PID))
 			},
 			Marked: func(b runtime.Badge, id procfs.Identity, marks []string) bool {

@@ -51,7 +51,9 @@ func (n *notes) hear(unit string, m map[string]any, now time.Time) properties {
 			n.from = started // its last one is seen whole
 		}
 	}
-	if p.active == "deactivating" && p.mainPID != 0 && p.result == "success" {
+	// What systemd says comes in two parts, and the unit's state before the end of its process: of a life that was up the times
+	// tell who ended it (see properties.ordered), and not the order of these words.
+	if before.active == "activating" && p.active == "deactivating" && p.mainPID != 0 && p.result == "success" {
 		n.told, n.toldAt = p.mainStart, now
 	}
 	p.byOrder, p.byOrderAt = n.ordered()
