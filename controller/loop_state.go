@@ -14,10 +14,10 @@ import (
 
 func ordersFailed(o *state.Order) bool { return o != nil && o.Phase == v1alpha1.PhaseFailed }
 
-// save writes the record if it has changed, at once where more than words has. A file that was edited in the meantime is read first, and what it orders goes
-// into what is written: an order stays on disk until its effect does. Where nothing can be written, evenkeel goes on in
-// memory, and tries again. What the commands have to tell goes with the record. It gives the commands, with those that follow
-// from an order.
+// save writes the record if it has changed, at once where more than its words has (see [Words]). A file that was edited in the
+// meantime is read first, and what it orders goes into what is written: an order stays on disk until its effect does. Where
+// nothing can be written, evenkeel goes on in memory, and tries again. What the commands have to tell goes with the record. It
+// gives the commands, with those that follow from an order.
 func (l *Loop) save(status v1alpha1.AppStatus, now v1alpha1.Instant, commands []Command) []Command {
 	changed := l.words.Due(&l.status, &status, commands, now) || l.dirty
 	l.status, l.dirty = status, false

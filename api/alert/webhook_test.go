@@ -228,7 +228,7 @@ func TestAReceiverThatEchoesTheAddressIsNotQuoted(t *testing.T) {
 // TestWhatAReceiverSaysIsQuoted where it says nothing of the address.
 func TestWhatAReceiverSaysIsQuoted(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "channel_is_archived", http.StatusGone) })
-	if err := post(t, server.URL+"/services/T00000000/B00000000/XXXXXXXXXXXX"); err == nil || err.Error() != `the answer was 410 Gone: "channel_is_archived"` {
+	if err := post(t, server.URL+"/services/T00000000/B00000000/abcdefghijkl"); err == nil || err.Error() != `the answer was 410 Gone: "channel_is_archived"` {
 		t.Errorf("%v", err)
 	}
 }

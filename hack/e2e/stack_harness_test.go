@@ -115,21 +115,32 @@ func (s *stack) prepare() error {
 func (s *stack) endLeftovers() error {
 	exes, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, exe := range exes {
-		if program, _ := os.Readlink(exe); program != s.binary && program != s.binary+" (deleted)" {
+		program, _ := os.Readlink(exe)
+		if program != s.binary && program != s.binary+" (deleted)" {
 			continue
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(exe)))
-		p := procOf(pid)
-		if p.PID == 0 {
-			continue
+		if err := endLeftover(pid, program); err != nil {
+			return err
 		}
-		fmt.Fprintf(os.Stderr, "e2e: evenkeel %s is left over from a run that was killed; it is ended\n", p)
-		_ = syscall.Kill(p.PID, syscall.SIGKILL)
-		for began := time.Now(); p.alive(); time.Sleep(10 * time.Millisecond) {
-			if time.Since(began) > 5*time.Second {
-				return fmt.Errorf("evenkeel %s is left over from another run and does not end", p)
-			}
-		}
+	}
+	return nil
+}
+
+func endLeftover(pid int, program string) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil // it has ended
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if now, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); now != program {
+		return nil // its number is another's
+	}
+	fmt.Fprintf(os.Stderr, "e2e: evenkeel, pid %d, is left over from a run that was killed; it is ended\n", pid)
+	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	ended := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} // #nosec G115 -- a descriptor
+	if n, err := unix.Poll(ended, 5000); n == 0 || err != nil {
+		return fmt.Errorf("evenkeel, pid %d, is left over from another run and does not end (%v)", pid, err)
 	}
 	return nil
 }

@@ -73,12 +73,12 @@ func hung(t *testing.T) (dir string, letGo func()) {
 	}
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skip("no FUSE here, and nothing else hangs in the kernel:", err) // see above for what holds then
+		t.Skip("no FUSE here, and nothing else hangs in the kernel:", err) // TestOneOnlyWaitsForAnAnswer holds the bound then
 	}
 	err = unix.Mount("hung", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", fd, os.Getuid(), os.Getgid()))
 	if err != nil {
 		_ = unix.Close(fd)
-		t.Skip("only root may mount what hangs:", err) // see above for what holds then
+		t.Skip("only root may mount what hangs:", err) // TestOneOnlyWaitsForAnAnswer holds the bound then
 	}
 	open := true
 	letGo = func() {

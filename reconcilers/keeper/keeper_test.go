@@ -16,6 +16,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime/runtimetest"
 )
 
 func TestWhatIsKeptIsStartedByItself(t *testing.T) {
@@ -33,7 +34,7 @@ func TestWhatIsKeptIsStartedByItself(t *testing.T) {
 		t.Errorf("it works in %s, want %s", cwd, w.dir)
 	}
 	want := fmt.Sprintf("PORT 3003 HOME %s SECRET known NOTIFY \n", w.dir)
-	eventually(t, "both of its outputs are in the file", func() bool {
+	runtimetest.Eventually(t, "both of its outputs are in the file", func() bool {
 		out, _ := os.ReadFile(w.k.Output("web"))
 		return strings.Contains(string(out), fmt.Sprintf("hello from %d\n", row.PID)) && strings.Contains(string(out), want)
 	})
@@ -133,7 +134,7 @@ func TestAProgramMayWriteOverItsEnvironment(t *testing.T) {
 		w.k.Close()
 		w.signal(row.Identity, syscall.SIGKILL)
 	})
-	eventually(t, "it has done so", func() bool {
+	runtimetest.Eventually(t, "it has done so", func() bool {
 		out, _ := os.ReadFile(w.k.Output("web"))
 		return strings.Contains(string(out), "wiped")
 	})
@@ -181,7 +182,7 @@ func TestNothingIsBroughtBackWhileItMustNotBe(t *testing.T) {
 			w.k.Keep(forbidden)
 			w.row(app) // whoever asks finds that taken up
 			w.signal(row.Identity, syscall.SIGKILL)
-			eventually(t, "it is said to be stopped", func() bool { return w.row(app).State == runtime.Stopped })
+			runtimetest.Eventually(t, "it is said to be stopped", func() bool { return w.row(app).State == runtime.Stopped })
 			if m := w.row(app).Message; !strings.Contains(m, "not started again") {
 				t.Errorf("message: %q", m)
 			}
@@ -198,7 +199,7 @@ func TestItWaitsLongerAndLonger(t *testing.T) {
 	w := newWorld(t)
 	app := w.app("web", "die", "CODE", "7")
 	w.k.Keep(app)
-	eventually(t, "it waits", func() bool { r := w.row(app); return r.State == runtime.Waiting && r.BackoffNow >= firstWait })
+	runtimetest.Eventually(t, "it waits", func() bool { r := w.row(app); return r.State == runtime.Waiting && r.BackoffNow >= firstWait })
 	row := w.row(app)
 	if row.ExitCode == nil || *row.ExitCode != 7 || row.Restarts < 1 {
 		t.Errorf("row: %+v", row)
@@ -249,7 +250,7 @@ func TestOutputIsBounded(t *testing.T) {
 	app := w.app("web", "torrent")
 	w.k.Keep(app)
 	row := w.running(app)
-	eventually(t, "it was rotated twice", func() bool {
+	runtimetest.Eventually(t, "it was rotated twice", func() bool {
 		_, err := os.Stat(w.k.Output("web") + ".2")
 		return err == nil
 	})
@@ -278,7 +279,7 @@ func TestReleasedItLivesOnUnkept(t *testing.T) {
 		t.Errorf("released: %+v", again)
 	}
 	w.signal(row.Identity, syscall.SIGKILL)
-	eventually(t, "it stays away", func() bool { return w.row(app).State == runtime.Stopped })
+	runtimetest.Eventually(t, "it stays away", func() bool { return w.row(app).State == runtime.Stopped })
 	if all := w.marked(); len(all) != 0 {
 		t.Errorf("processes: %v", all)
 	}

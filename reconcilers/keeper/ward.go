@@ -157,7 +157,7 @@ func (w *ward) adopt(ctx context.Context) error {
 		if left <= 0 || left > intentAge {
 			break
 		}
-		if !pause(ctx, min(left, intentAge/20)) {
+		if !runtime.Pause(ctx, min(left, intentAge/20)) {
 			return timeoutOr(ctx)
 		}
 	}
@@ -233,7 +233,7 @@ func (w *ward) watch(l *life) {
 			if alive, err := w.k.fs.Alive(l.Process); err == nil && !alive {
 				break
 			}
-			if !pause(w.ctx, time.Second) {
+			if !runtime.Pause(w.ctx, time.Second) {
 				return
 			}
 		}
@@ -390,18 +390,6 @@ func (w *ward) save() {
 		w.k.log.WithField("app", w.name).WithError(err).Warn("it is kept in memory; its process is found again by its mark")
 	}
 	w.unwritten = err != nil
-}
-
-// pause waits, and tells whether it could wait the whole time.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // timeoutOr is ErrTimeout where the context ran out, and else why it ended.

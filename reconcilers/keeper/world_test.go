@@ -18,6 +18,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime/runtimetest"
 )
 
 // actAs names the part that this test's own program plays when it is started as an application.
@@ -98,15 +99,6 @@ func rest() {
 	<-t.C
 }
 
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !is(); rest() {
-		if time.Now().After(end) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
-}
-
 var boot, _ = procfs.Default().BootID()
 
 func instant() v1alpha1.Instant {
@@ -138,7 +130,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) clear() {
 	for _, id := range w.marked() {
 		w.signal(id, syscall.SIGKILL)
-		eventually(w.t, "a process of the test is gone", func() bool {
+		runtimetest.Eventually(w.t, "a process of the test is gone", func() bool {
 			alive, err := procfs.Default().Alive(id)
 			return err == nil && !alive
 		})
@@ -201,7 +193,7 @@ func (w *world) row(app *v1alpha1.App) runtime.Process {
 func (w *world) running(app *v1alpha1.App, not ...procfs.Identity) runtime.Process {
 	w.t.Helper()
 	var row runtime.Process
-	eventually(w.t, app.Name+" runs", func() bool {
+	runtimetest.Eventually(w.t, app.Name+" runs", func() bool {
 		row = w.row(app)
 		for _, id := range not {
 			if row.Identity == id {

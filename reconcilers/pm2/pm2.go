@@ -215,21 +215,9 @@ func (m *Manager) look(ctx context.Context, h *home, app *v1alpha1.App) (runtime
 		}
 		slices.SortStableFunc(s.Processes, byID)
 		slices.SortStableFunc(s.Others, byID)
-		if !lying || try == noticeTries || !pause(ctx, noticeEvery) {
+		if !lying || try == noticeTries || !runtime.Pause(ctx, noticeEvery) {
 			return s, nil
 		}
-	}
-}
-
-// pause waits, and tells whether it could wait the whole time.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

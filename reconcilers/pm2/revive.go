@@ -237,7 +237,7 @@ func (m *Manager) comesBack(ctx context.Context, h *home) bool {
 	ctx, cancel := context.WithTimeout(ctx, backWithin)
 	defer cancel()
 	for poll := firstPoll; !m.isThere(ctx, h); poll = min(2*poll, lastPoll) {
-		if !pause(ctx, poll) {
+		if !runtime.Pause(ctx, poll) {
 			return false
 		}
 	}
@@ -322,7 +322,7 @@ func lockHome(ctx context.Context, dir string) (unlock func(), err error) {
 			return func() { _ = f.Close() }, nil
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
-		case !pause(ctx, poll):
+		case !runtime.Pause(ctx, poll):
 			return nil, errors.Join(fmt.Errorf("%w: another evenkeel is bringing PM2 back in %s: %w", runtime.ErrBusy, dir, timeoutOr(ctx)), f.Close())
 		}
 	}

@@ -61,7 +61,7 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 		case err != nil:
 			return runtime.StartResult{}, with(err, last)
 		}
-		if len(snap.Processes) == 0 && back.expects() && pause(ctx, poll) {
+		if len(snap.Processes) == 0 && back.expects() && runtime.Pause(ctx, poll) {
 			continue
 		}
 		if len(snap.Processes) == 0 {
@@ -112,7 +112,7 @@ func (m *Manager) start(ctx context.Context, h *home, app *v1alpha1.App, spec *v
 		case errors.Is(last, runtime.ErrNoDaemon):
 			// It has died under our hands; the next look brings it back.
 		}
-		if !pause(ctx, poll) {
+		if !runtime.Pause(ctx, poll) {
 			return runtime.StartResult{IDs: keys(snap.Processes, started)}, busy(ctx, waiting, last)
 		}
 	}

@@ -249,7 +249,7 @@ func eventuallyOr(t testing.TB, what string, is func() bool, instead func() stri
 		if time.Now().After(end) {
 			t.Fatalf("not within %s: %s. %s", patience, what, instead())
 		}
-		pause(context.Background(), 10*time.Millisecond)
+		runtime.Pause(context.Background(), 10*time.Millisecond)
 	}
 }
 

@@ -30,7 +30,7 @@ func (h *Hands) start(ctx context.Context, app *v1alpha1.App, step pass.Step) ou
 	result, err := h.Runtime.Start(ctx, app, since)
 	// What we have stopped is not left stopped for want of a second try.
 	for try := 1; err != nil && try < startTries && !errors.Is(err, runtime.ErrNoDaemon); try++ {
-		if !sleep(ctx, wait.Next()) {
+		if !runtime.Pause(ctx, wait.Next()) {
 			break
 		}
 		result, err = h.Runtime.Start(ctx, app, since)
@@ -78,7 +78,7 @@ func (h *Hands) verify(ctx context.Context, app *v1alpha1.App, _ pass.Step) outc
 		if verdict.again > 0 {
 			pause = verdict.again
 		}
-		if !sleep(ctx, pause) {
+		if !runtime.Pause(ctx, pause) {
 			return failed("ran out of time; last seen: %s", w.last)
 		}
 	}

@@ -183,7 +183,7 @@ func (h *Hands) port(ctx context.Context, app *v1alpha1.App, step pass.Step) out
 			return done("port %d is free", app.Spec.Port)
 		}
 		if try < 6 {
-			if !sleep(ctx, wait.Next()) {
+			if !runtime.Pause(ctx, wait.Next()) {
 				return failed("ran out of time")
 			}
 			continue
@@ -307,15 +307,4 @@ func (g *guard) forbids(p procfs.Process) string {
 		return guardEditor
 	}
 	return ""
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -236,7 +236,7 @@ func (m *Manager) look(ctx context.Context, s *scope, name string) (runtime.Snap
 			snap.Daemon.Why = err.Error()
 			return snap, p, err
 		}
-		if row.Lying && try < noticeTries && pause(ctx, noticeEvery) {
+		if row.Lying && try < noticeTries && runtime.Pause(ctx, noticeEvery) {
 			continue
 		}
 		snap.Processes = []runtime.Process{row}
@@ -269,18 +269,6 @@ func (m *Manager) ask(ctx context.Context, s *scope, name string) (bus, bool, pr
 		if fresh || !lost(ctx, err) {
 			return b, fresh, properties{}, m.failed(ctx, s, "ask for "+name, err)
 		}
-	}
-}
-
-// pause waits, and tells whether it could wait the whole time.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

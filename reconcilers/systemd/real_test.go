@@ -17,6 +17,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime/runtimetest"
 )
 
 func unitOf(app *v1alpha1.App) string { return app.Spec.Runtime.Systemd.Unit }
@@ -191,7 +192,7 @@ func TestAChildThatOutlivesTheUnitIsKnown(t *testing.T) {
 		row = w.look(app)
 		return len(row.Members) == 1 && strings.Contains(said(), fmt.Sprintf("child %d\n", row.Members[0].PID))
 	}
-	eventually(t, "its child is a member", known)
+	runtimetest.Eventually(t, "its child is a member", known)
 	child := row.Members[0]
 	if _, err := w.m.Stop(t.Context(), app, patience); err != nil {
 		t.Fatal(err)
@@ -206,7 +207,7 @@ func TestAChildThatOutlivesTheUnitIsKnown(t *testing.T) {
 	}
 	before := row
 	w.start(app)
-	eventually(t, "the next life has a child of its own", known)
+	runtimetest.Eventually(t, "the next life has a child of its own", known)
 	if row.Members[0] == child || row.Mark == before.Mark {
 		t.Errorf("one of an earlier life counts as this one's: %+v", row)
 	}
@@ -235,7 +236,7 @@ func TestSystemdIsAskedAgainWhenItBeginsAnew(t *testing.T) {
 		t.Errorf("%+v became %+v", before, row)
 	}
 	send(before.Identity, unix.SIGKILL)
-	eventually(t, "an end is noted over the new connection", func() bool { h := w.history(app); return h.Unplanned() == 1 })
+	runtimetest.Eventually(t, "an end is noted over the new connection", func() bool { h := w.history(app); return h.Unplanned() == 1 })
 }
 
 func TestAnOrdinaryUserIsRefusedAndToldWhatHelps(t *testing.T) {

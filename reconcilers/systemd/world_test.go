@@ -19,6 +19,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime/runtimetest"
 )
 
 // These tests speak to a systemd for real. hack/service builds them, and runs them on the machine of hack/vps: as root, where they
@@ -99,15 +100,6 @@ func rest() {
 	t := time.NewTimer(5 * time.Millisecond)
 	defer t.Stop()
 	<-t.C
-}
-
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !is(); rest() {
-		if time.Now().After(end) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
 }
 
 func now() v1alpha1.Instant {
@@ -257,7 +249,7 @@ func (w *world) look(app *v1alpha1.App) runtime.Process {
 func (w *world) until(app *v1alpha1.App, state runtime.State) runtime.Process {
 	w.t.Helper()
 	var row runtime.Process
-	eventually(w.t, app.Name+" is "+string(state), func() bool {
+	runtimetest.Eventually(w.t, app.Name+" is "+string(state), func() bool {
 		row = w.look(app)
 		return row.State == state
 	})

@@ -97,14 +97,17 @@ func (s *subject) stop(app *v1alpha1.App) runtime.StopResult {
 	return r
 }
 
-func (s *subject) until(what string, is func() bool) {
-	s.Helper()
+// Eventually waits for a fact, as long as a busy machine may need.
+func Eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
 	for end := time.Now().Add(patience); !is(); rest() {
 		if time.Now().After(end) {
-			s.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }
+
+func (s *subject) until(what string, is func() bool) { s.Helper(); Eventually(s, what, is) }
 
 func (s *subject) never(what string, is func() bool) {
 	s.Helper()
