@@ -101,21 +101,37 @@ check_mutants() { logged 1-mutants go run ./hack/mutants; }
 # packages_of: the packages of the files on standard input, as go test takes them.
 packages_of() { xargs -n1 dirname | sort -u | sed 's,^\(\./\)\?,./,'; }
 
-# check_fuzz [SECONDS]: every fuzz target for FUZZTIME, or, where that is not set, for its share of the seconds. One that is red
-# does not end the others.
+# check_fuzz [SECONDS]: every fuzz target for FUZZTIME, or, where that is not set, for its share of the seconds; as many at once as
+# there are processors. One that is red does not end the others.
 check_fuzz() {
-  local package target name targets=() each red=0
+  local package target name targets=() each red=0 lanes
+  lanes=$(nproc)
   while IFS= read -r package; do
     while IFS= read -r name; do targets+=("$package $name"); done < <(go test -list '^Fuzz' "$package" | grep '^Fuzz')
   done < <(git_files '*_test.go' | xargs -0 grep -l '^func Fuzz' | packages_of)
   each=${FUZZTIME:-$((${1:-0} / ${#targets[@]} + 1))s}
+  printf '%s targets, each for %s, %s at once\n' "${#targets[@]}" "$each" "$lanes"
   for target in "${targets[@]}"; do
-    package=${target% *} name=${target#* }
-    printf '%s %s for %s\n' "$package" "$name" "$each"
-    logged "2-fuzz-$(basename "$package")-$name" \
-      go test -run '^$' -fuzz "^$name\$" -fuzztime "$each" -fuzzminimizetime 5s "$package" || red=1
+    while (($(jobs -rp | wc -l) >= lanes)); do wait -n || red=1; done
+    fuzz_target "${target% *}" "${target#* }" "$each" &
   done
+  while (($(jobs -p | wc -l))); do wait -n || red=1; done
   return $red
+}
+
+# fuzz_target PACKAGE NAME TIME: one fuzz target; what it says is printed when it is done.
+fuzz_target() {
+  local package=$1 name=$2 each=$3 log code=0
+  log=$section_logs/2-fuzz-$(basename "$package")-$name.log
+  go test -run '^$' -fuzz "^$name\$" -fuzztime "$each" -fuzzminimizetime 1s -parallel 1 "$package" >"$log" 2>&1 || code=$?
+  # Until Go 1.27 a run whose time is up may end with this error and nothing else, whatever it found: golang/go#75804.
+  if ((code)) && [[ $(sed -n '/^--- FAIL: /,$p' "$log" | sed -n 2,3p) == $'    context deadline exceeded\nFAIL' ]]; then
+    code=0
+    sed -i -e '/^--- FAIL: /,$d' "$log"
+    printf 'ok  \t%s\t(its time was up; golang/go#75804)\n' "$package" >>"$log"
+  fi
+  printf '%s %s: %s\n' "$package" "$name" "$(if ((code)); then cat "$log"; else grep '^fuzz: ' "$log" | tail -n 1; fi)"
+  return "$code"
 }
 
 # check_repeated VARIABLE TIMES: the tests that VARIABLE says how often to repeat something, such as RACE_ROUNDS; those of the
