@@ -30,6 +30,9 @@ type Holder struct {
 	Desired string `json:"desired,omitempty"`
 }
 
+// gone tells whether the process that has written itself down is no more.
+func (h Holder) gone() bool { return h.PID > 0 && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH) }
+
 // LockedError says that somebody else supervises an App.
 type LockedError struct {
 	Holder Holder
@@ -66,11 +69,17 @@ type Lock struct {
 	file *os.File
 }
 
-// lockTries bounds how often a lock file is opened anew that was removed while it was being locked.
-const lockTries = 10
+const (
+	// lockTries bounds how often a lock file is opened anew that was removed while it was being locked.
+	lockTries = 10
+	// A supervisor that is killed while it starts a program leaves a child behind that has the lock until it executes that program:
+	// for about a millisecond, longer where processors are short. So one whose process is gone is waited for.
+	goneLimit = 2 * time.Second
+	gonePause = 10 * time.Millisecond
+)
 
 // Acquire takes the lock on an App: `<app>.lock` in the state folder. desired is where its desired state comes from. When
-// somebody else has it, the error is a *LockedError.
+// somebody else has it, the error is a *LockedError: at once where that process is there, after two seconds where it is gone.
 //
 // The lock proper is a flock. Beside it there is a lock of the open file description on the same file, which says nothing
 // new but can be asked for without being touched: HolderOf never stands in the way of an Acquire.
@@ -78,10 +87,17 @@ func Acquire(dir, app, desired string) (*Lock, error) {
 	if err := CheckName(app); err != nil {
 		return nil, err
 	}
-	for range lockTries {
+	limit := time.Now().Add(goneLimit)
+	for tries := 0; tries < lockTries; {
 		lock, err := tryAcquire(dir, app, desired)
-		if lock != nil || err != nil {
+		var locked *LockedError
+		switch {
+		case errors.As(err, &locked) && locked.Holder.gone() && time.Now().Before(limit):
+			time.Sleep(gonePause)
+		case lock != nil || err != nil:
 			return lock, err
+		default:
+			tries++
 		}
 	}
 	return nil, fmt.Errorf("the lock of %s does not stay where it is", app)
@@ -146,6 +162,9 @@ func (l *Lock) Held() bool {
 // Release gives the lock back. The file stays, empty: removing it would let two others lock two different files.
 func (l *Lock) Release() error {
 	_ = l.file.Truncate(0)
+	// Closing alone would leave it to a child that has not executed its program yet.
+	_ = unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK, Whence: io.SeekStart})
+	_ = unix.Flock(int(l.file.Fd()), unix.LOCK_UN)
 	return l.file.Close()
 }
 

@@ -3,6 +3,7 @@ package state
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -10,6 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestOnlyOneHoldsTheLock(t *testing.T) {
@@ -55,6 +60,84 @@ func TestOnlyOneHoldsTheLock(t *testing.T) {
 	}
 	if info, err := os.Stat(lockPath(dir, "shop")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	again.Release()
+}
+
+// A child of a supervisor that was killed has the lock until it executes its program, and no longer.
+func TestTheLockOfOneThatIsGoneIsWaitedFor(t *testing.T) {
+	tests := map[string]struct {
+		pid        int
+		left, want time.Duration // when the child leaves it, and how long that takes us at most
+		held       bool
+	}{
+		"it comes free":               {pid: gonePID(t), left: 100 * time.Millisecond, want: 110 * time.Millisecond},
+		"it does not":                 {pid: gonePID(t), left: time.Hour, want: goneLimit + gonePause, held: true},
+		"who has it is there":         {pid: os.Getpid(), left: 100 * time.Millisecond, held: true},
+		"nobody knows yet who has it": {left: 100 * time.Millisecond, held: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				f, err := os.OpenFile(lockPath(dir, "shop"), os.O_RDWR|os.O_CREATE, 0o600)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(f, "app: shop\npid: %d\n", tt.pid)
+				time.AfterFunc(tt.left, func() { f.Close() })
+				began := time.Now()
+				lock, err := Acquire(dir, "shop", "")
+				if took := time.Since(began); took > tt.want {
+					t.Errorf("it took %s", took)
+				}
+				var locked *LockedError
+				if errors.As(err, &locked) != tt.held || (lock == nil) != tt.held {
+					t.Fatalf("%v, %v", lock, err)
+				}
+				if lock != nil {
+					lock.Release()
+				}
+				f.Close()
+			})
+		})
+	}
+}
+
+// gonePID is the number of a process that has ended.
+func gonePID(t *testing.T) int {
+	t.Helper()
+	done := exec.Command("true")
+	if err := done.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return done.Process.Pid
+}
+
+// What a child has of a lock that was released is no lock.
+func TestAReleasedLockIsFreeWhoeverElseHasItOpen(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := Acquire(dir, "shop", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := unix.Dup(int(lock.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, held, err := HolderOf(dir, "shop"); held || err != nil {
+		t.Errorf("%v, %v", held, err)
+	}
+	again, err := Acquire(dir, "shop", "")
+	if err != nil {
+		t.Fatal(err)
 	}
 	again.Release()
 }
