@@ -22,6 +22,8 @@ const installLimit = 3 * time.Minute
 type installFlags struct {
 	user, pm2, print, force bool
 	runAs                   string
+	// swap is whether the swap helper is wanted, where swapSaid says that one was told; else it stays as it is.
+	swap, swapSaid bool
 }
 
 func newInstallCommand(g *globals) *cobra.Command {
@@ -37,17 +39,23 @@ cooldowns live in /var/lib/evenkeel. Installing again changes only what is diffe
 With --user it becomes a unit of your own service manager, which goes on without a login (linger); no root is needed. With --pm2
 it becomes one more process of PM2. With --print what would be written and run is shown, and nothing is done.
 
+Clearing swap, a step of a recovery that is about memory, needs root. With --with-swap-helper two more units are installed: a
+socket that only the service's user may write to, and a service of root's that clears swap where what is swapped fits into memory
+with a margin, once in a minute at most, and does nothing else. Without it that step is skipped, and says so. A helper that is
+installed stays until --with-swap-helper=false, or uninstall.
+
 It refuses while another watchdog restarts the application, or another evenkeel supervises it. It warns where PM2 would not come
 back after a reboot, and says the command that helps. It never changes PM2 or what PM2 has saved. Where the application is a
 service of the system's (spec.runtime.systemd), polkit has to let evenkeel start and stop it: --print shows the rule.
 
 It exits with 0 if evenkeel runs, with 1 if something stands against it.`,
-		Example: examples("sudo evenkeel install -f site.yaml", "sudo evenkeel install -f /etc/evenkeel --print",
+		Example: examples("sudo evenkeel install -f site.yaml", "sudo evenkeel install -f /etc/evenkeel --print", "sudo evenkeel install -f site.yaml --with-swap-helper",
 			"evenkeel install -f site.yaml --user", "evenkeel install -f site.yaml --pm2"),
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), installLimit)
 			defer cancel()
+			flags.swapSaid = c.Flags().Changed("with-swap-helper")
 			return g.install(ctx, flags)
 		},
 	}
@@ -57,6 +65,7 @@ It exits with 0 if evenkeel runs, with 1 if something stands against it.`,
 	c.Flags().BoolVar(&flags.print, "print", false, "show what would be written and run, and do nothing")
 	c.Flags().BoolVar(&flags.force, "force", false, "install though another watchdog is at work, or over a unit that is not evenkeel's own")
 	c.Flags().StringVar(&flags.runAs, "run-as", "", "user that the service runs as (default: to whom the applications' folders belong)")
+	c.Flags().BoolVar(&flags.swap, "with-swap-helper", false, "install a helper that clears swap as root, and does nothing else")
 	return c
 }
 
@@ -69,6 +78,8 @@ func (g *globals) install(ctx context.Context, flags installFlags) error {
 		return usagef("--user or --pm2, not both")
 	case flags.runAs != "" && (flags.user || flags.pm2):
 		return usagef("--run-as is for a unit of the machine; with --user and --pm2 it is you")
+	case flags.swap && (flags.user || flags.pm2):
+		return usagef("--with-swap-helper is for a unit of the machine; with --user and --pm2 swap is never cleared")
 	case g.StateDir != "":
 		return usagef("--state-dir is not for install: the unit's own folder is used (/var/lib/evenkeel)")
 	}
@@ -110,6 +121,7 @@ type installation struct {
 	owner              owner
 	apps               []*v1alpha1.App
 	tools              tools
+	swap               *swapHelper
 	// lingers says that the owner's service manager has to go on without a login, and does not yet.
 	lingers bool
 	// ruled are the units of the system's that evenkeel is to start and stop as an ordinary user: polkit has to allow it.
@@ -169,7 +181,7 @@ func (p *installation) commands() [][]string {
 	} else {
 		systemctl("restart", unit.Name)
 	}
-	return list
+	return append(list, p.swap.commands()...)
 }
 
 // pm2Name is the name of evenkeel's own PM2 process.
@@ -180,14 +192,22 @@ func (in *installer) apply(ctx context.Context, p *installation) (changed bool, 
 	if p.kind == pm2Process {
 		return in.applyPM2(ctx, p)
 	}
-	if p.text == p.before && in.active(ctx, p.kind) {
+	if p.text == p.before && in.active(ctx, p.kind) && p.swap.same() && in.swapActive(ctx, p) {
 		return false, nil
 	}
-	if p.text != p.before {
-		if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
+	if p.swap.goes() {
+		if _, _, err := in.removeSwap(ctx, true); err != nil { // what is not ours stands against the installation already
 			return false, err
 		}
-		if err := replaceFile(p.path, p.text); err != nil {
+	}
+	for _, u := range append(p.swap.units(), unitFile{p.path, p.text, p.before}) {
+		if u.text == u.before || u.text == "" {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(u.path), 0o755); err != nil {
+			return false, err
+		}
+		if err := replaceFile(u.path, u.text); err != nil {
 			return false, err
 		}
 	}
@@ -198,6 +218,8 @@ func (in *installer) apply(ctx context.Context, p *installation) (changed bool, 
 				p.lingers = false
 				p.warnings = append(p.warnings, fmt.Sprintf("%s: %v: %s; without it the service ends with your last login: sudo loginctl enable-linger %s", strings.Join(c, " "), err, oneLine(out), p.owner.Name))
 				continue
+			case strings.HasPrefix(c[len(c)-1], "evenkeel-swap"):
+				return false, fmt.Errorf("evenkeel runs, but its swap helper is not ready (%s: %w: %s); see systemctl status %s", strings.Join(c, " "), err, oneLine(out), unit.SwapSocket)
 			case c[len(c)-2] == "start" || c[len(c)-2] == "restart":
 				return false, fmt.Errorf("%s is written, and does not start (%s: %w: %s); see %s -n 30", p.path, strings.Join(c, " "), err, oneLine(out), journalOf(p.kind))
 			}

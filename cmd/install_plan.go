@@ -38,8 +38,9 @@ type installer struct {
 	// service managers go on without a login.
 	systemd          bool
 	units, lingering string
-	polkit           string // the rule that lets evenkeel act on the system's units
-	systemState      string // where a system unit keeps its state
+	rootsOnly        func(path string) error // fails where others than root may replace a file
+	polkit           string                  // the rule that lets evenkeel act on the system's units
+	systemState      string                  // where a system unit keeps its state
 	getenv           func(string) string
 	lookup           func(uid int) (owner, error)
 	run              func(ctx context.Context, program string, args ...string) (string, error)
@@ -57,7 +58,7 @@ func thisMachine() (*installer, error) {
 	return &installer{
 		root: os.Geteuid() == 0, uid: os.Geteuid(), self: self, systemd: err == nil,
 		units: "/etc/systemd/system", lingering: "/var/lib/systemd/linger", systemState: "/var/lib/evenkeel",
-		polkit: unit.PolkitFile,
+		polkit: unit.PolkitFile, rootsOnly: rootsOnly,
 		getenv: os.Getenv, lookup: lookupOwner, run: runProgram, watchdogs: otherWatchdogs, places: placesOfPM2,
 	}, nil
 }
@@ -151,6 +152,9 @@ func (in *installer) plan(ctx context.Context, files []string, flags installFlag
 	in.checkSelf(p)
 	in.findTools(ctx, p)
 	if err := in.unit(p, flags); err != nil {
+		return nil, err
+	}
+	if err := in.planSwap(p, flags); err != nil {
 		return nil, err
 	}
 	in.checkOthers(ctx, p, flags)
@@ -391,7 +395,7 @@ func (in *installer) checkBoot(p *installation) {
 	if p.kind == pm2Process {
 		p.notes = append(p.notes, "PM2 forgets it with the next reboot, unless you save it: pm2 save")
 	}
-	if p.kind != systemUnit || p.owner.UID != 0 {
-		p.notes = append(p.notes, "swap is never cleared: that needs root. The recovery's step says so, and goes on")
+	if note := p.swapNote(); note != "" {
+		p.notes = append(p.notes, note)
 	}
 }

@@ -28,6 +28,8 @@ type host struct {
 	fails     []string
 	isActive  bool
 	watchdogs []survey.Watchdog
+	// replaceable says who may replace the program.
+	replaceable error
 }
 
 func newHost(t *testing.T) *host {
@@ -46,6 +48,7 @@ func newHost(t *testing.T) *host {
 	h.installer = &installer{
 		root: true, uid: 0, self: filepath.Join(dir, "bin/evenkeel"), systemd: true, units: filepath.Join(dir, "units"),
 		polkit:    filepath.Join(dir, "50-evenkeel.rules"),
+		rootsOnly: func(string) error { return h.replaceable },
 		lingering: filepath.Join(dir, "linger"), systemState: filepath.Join(dir, "state"),
 		getenv: func(string) string { return "" },
 		lookup: func(uid int) (owner, error) {

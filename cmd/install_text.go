@@ -26,7 +26,18 @@ func (p *installation) saidText(s style) string {
 func (p *installation) printText() string {
 	var b strings.Builder
 	if p.kind != pm2Process {
-		fmt.Fprintf(&b, "# %s\n%s\n# then:\n", p.path, p.text)
+		fmt.Fprintf(&b, "# %s\n%s\n", p.path, p.text)
+		for _, u := range p.swap.units() {
+			if u.text != "" {
+				fmt.Fprintf(&b, "# %s\n%s\n", u.path, u.text)
+			}
+		}
+		b.WriteString("# then:\n")
+	}
+	if p.swap.goes() {
+		for _, c := range append(p.swap.goingCommands(), []string{"rm", p.swap.service.path, p.swap.socket.path}) {
+			b.WriteString("# " + strings.Join(quoted(c), " ") + "\n")
+		}
 	}
 	for _, c := range p.commands() {
 		b.WriteString("# " + strings.Join(quoted(c), " ") + "\n")
@@ -67,9 +78,9 @@ func (p *installation) doneText(changed bool, s style) string {
 func settingsOf(path string) string { return path + ".d" }
 
 // uninstalledText is what is said after evenkeel was taken away.
-func uninstalledText(k kind, path, data string, purged bool, left []string, s style) string {
+func uninstalledText(k kind, removed []string, data string, purged bool, left []string, s style) string {
 	var b strings.Builder
-	what := path
+	what := strings.Join(removed, ", ")
 	if k == pm2Process {
 		what = "PM2's process " + pm2Name
 	}

@@ -117,7 +117,7 @@ Exit codes: 0 well, 1 not well or refused, 2 wrong usage or wrong file, 3 no sup
 		{groupLook, []*cobra.Command{newStatusCommand(g), newWhyCommand(g), newEventsCommand(g), newIncidentsCommand(g), newCheckCommand(g), newDemoCommand(g)}},
 		{groupAct, []*cobra.Command{newRunCommand(g), newPauseCommand(g), newResumeCommand(g), newDeployCommand(g), newResetCommand(g), newRecoverCommand(g)}},
 		{groupFile, []*cobra.Command{newInitCommand(g), newValidateCommand(g), newAlertCommand(g), newInstallCommand(g), newUninstallCommand(g)}},
-		{"", append(newDemoParts(g), newVersionCommand(g), newCourierCommand(g))},
+		{"", append(newDemoParts(g), newVersionCommand(g), newCourierCommand(g), newSwapHelperCommand(g))},
 	} {
 		for _, c := range group.commands {
 			c.GroupID = group.id

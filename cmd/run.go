@@ -16,7 +16,8 @@ import (
 
 	"github.com/evenkeel/evenkeel/controller"
 	"github.com/evenkeel/evenkeel/reconcilers/keeper"
-	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/swap"
 	"github.com/evenkeel/evenkeel/state"
 )
 
@@ -98,7 +99,7 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 		defer end()
 	}
 	s = &supervisor{
-		dir: dir, paths: paths, dryRun: flags.dryRun, domain: newDomain(g.clock, dir, keptMarks(dir, out.log()), exec, recovery.RootSwitcher{}, out.log()), filer: incidents, keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
+		dir: dir, paths: paths, dryRun: flags.dryRun, domain: newDomain(g.clock, dir, keptMarks(dir, out.log()), exec, &swap.Switcher{FS: procfs.Default(), Socket: swap.Socket}, out.log()), filer: incidents, keeper: exec, clock: g.clock, log: out.log(), sink: func(app string, journal *state.Journal) controller.Sink {
 			return out.sink(app, journal)
 		},
 		owed: out.owed, seed: rand.Uint64(), // #nosec G404 -- jitter needs no secrecy

@@ -243,6 +243,9 @@ func factsText(v *view, now v1alpha1.Instant, s style) string {
 	if h := v.Holder; h != nil {
 		add("supervisor", fmt.Sprintf("process %d%s, for %s", h.PID, orEmpty(" of ", h.User), human(max(wall.Sub(h.Since), 0))))
 	}
+	if v.Swap != "" {
+		add("swap", v.Swap)
+	}
 	if v.Source != "" {
 		add("desired", v.Source)
 	}

@@ -21,7 +21,7 @@ func newUninstallCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Take away the service that install has made",
-		Long: `Uninstall stops evenkeel and takes its unit away, or with --pm2 its PM2 process. The applications run on. What evenkeel
+		Long: `Uninstall stops evenkeel and takes its unit away, with the swap helper if there is one, or with --pm2 its PM2 process. The applications run on. What evenkeel
 knows (attempts, cooldowns, journals, monitor.log) is left, unless --purge is given; desired-state files are always left.`,
 		Example: examples("sudo evenkeel uninstall", "evenkeel uninstall --user --purge"),
 		Args:    cobra.NoArgs,
@@ -68,11 +68,11 @@ func (g *globals) uninstall(ctx context.Context, flags uninstallFlags) error {
 		data = filepath.Join(o.Home, ".local/state/evenkeel")
 	}
 	path := in.unitPath(k, o)
-	var left []string
+	what, left := []string{path}, []string(nil)
 	if k == pm2Process {
 		err = in.removePM2(ctx, o)
 	} else {
-		left, err = in.removeUnit(ctx, k, path, flags.force)
+		what, left, err = in.removeUnit(ctx, k, path, flags.force)
 	}
 	if err != nil {
 		return err
@@ -85,21 +85,20 @@ func (g *globals) uninstall(ctx context.Context, flags uninstallFlags) error {
 			return fmt.Errorf("removing %s: %w", data, err)
 		}
 	}
-	_, err = fmt.Fprint(g.Stdout, uninstalledText(k, path, data, flags.purge, left, styleFor(g.Stdout)))
+	_, err = fmt.Fprint(g.Stdout, uninstalledText(k, what, data, flags.purge, left, styleFor(g.Stdout)))
 	return err
 }
 
-// removeUnit stops the service and takes its unit away. It says what of the operator's own is left.
-func (in *installer) removeUnit(ctx context.Context, k kind, path string, force bool) (left []string, err error) {
+// removeUnit stops the service and takes its unit away, and the swap helper with it. It says what it has removed, and what of
+// the operator's own is left.
+func (in *installer) removeUnit(ctx context.Context, k kind, path string, force bool) (removed, left []string, err error) {
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nothingInstalled(k, path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	if _, ours := unit.Files(string(text)); !ours && !force {
-		return nil, fmt.Errorf("%s was not written by evenkeel install, and is left as it is; --force removes it", path)
+	there := err == nil
+	if there && !unit.Ours(string(text)) && !force {
+		return nil, nil, fmt.Errorf("%s was not written by evenkeel install, and is left as it is; --force removes it", path)
 	}
 	systemctl := func(args ...string) error {
 		if k == userUnit {
@@ -110,16 +109,27 @@ func (in *installer) removeUnit(ctx context.Context, k kind, path string, force 
 		}
 		return nil
 	}
-	if err := systemctl("disable", "--now", unit.Name); err != nil {
-		return nil, err
+	if k == systemUnit { // first: it is root's
+		if removed, left, err = in.removeSwap(ctx, force); err != nil {
+			return nil, nil, err
+		}
 	}
-	if err := os.Remove(path); err != nil {
-		return nil, err
+	if there {
+		if err := systemctl("disable", "--now", unit.Name); err != nil {
+			return nil, nil, err
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, nil, err
+		}
+		removed = append([]string{path}, removed...)
+		if _, err := os.Stat(settingsOf(path)); err == nil {
+			left = append(left, settingsOf(path))
+		}
 	}
-	if _, err := os.Stat(settingsOf(path)); err == nil {
-		left = append(left, settingsOf(path))
+	if len(removed) == 0 {
+		return nil, nil, nothingInstalled(k, path)
 	}
-	return left, systemctl("daemon-reload")
+	return removed, left, systemctl("daemon-reload")
 }
 
 // removePM2 takes evenkeel out of PM2's list.

@@ -14,7 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/swap"
 	"github.com/evenkeel/evenkeel/state"
 	"github.com/evenkeel/evenkeel/state/desired"
 )
@@ -37,6 +39,8 @@ type view struct {
 	Ordered v1alpha1.Phase
 	// Troubles say what could not be read.
 	Troubles []string
+	// Swap says how the supervisor may have swap cleared, or why it may not; empty where nobody can tell, or wants to.
+	Swap string
 	// Unseen are places in which there may be another supervisor, and into which this user may not look.
 	Unseen []string
 }
@@ -98,6 +102,9 @@ func orderIn(data []byte) v1alpha1.Phase {
 func seen(found state.Found, name string) view {
 	v := readView(found.Dir, name)
 	v.Unseen = found.Unreadable
+	if h := v.Holder; h != nil && h.PID > 0 && (v.App == nil || !v.App.Spec.Checks.Memory.Disabled) {
+		v.Swap = swapText(procfs.Default(), h.PID, swap.Socket)
+	}
 	return v
 }
 

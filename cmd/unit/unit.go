@@ -37,9 +37,13 @@ type Unit struct {
 //go:embed evenkeel.service.tmpl
 var text string
 
-var page = template.Must(template.New("unit").Funcs(template.FuncMap{
-	"word": word, "value": value, "setting": setting, "join": strings.Join, "mark": func() string { return Mark },
-}).Parse(text))
+var page = parsed("unit", text)
+
+func parsed(name, text string) *template.Template {
+	return template.Must(template.New(name).Funcs(template.FuncMap{
+		"word": word, "value": value, "setting": setting, "join": strings.Join, "mark": func() string { return Mark },
+	}).Parse(text))
+}
 
 // Text is the unit's file. It fails where a path or a name holds a control character, which no unit can say.
 func (u *Unit) Text() (string, error) {
@@ -48,11 +52,7 @@ func (u *Unit) Text() (string, error) {
 			return "", fmt.Errorf("%q holds a control character, and cannot stand in a unit", s)
 		}
 	}
-	var b strings.Builder
-	if err := page.Execute(&b, u); err != nil {
-		return "", err
-	}
-	return b.String(), nil
+	return filled(page, u)
 }
 
 // System says that it is a unit of the machine's service manager, and not of a user's own.
@@ -86,7 +86,7 @@ func setting(s string) string {
 // Files are the desired files that a unit's text names, and whether it was written by this package. It reads what Text
 // writes, and no more.
 func Files(text string) (files []string, ours bool) {
-	if !strings.HasPrefix(text, Mark) {
+	if !Ours(text) {
 		return nil, false
 	}
 	for line := range strings.Lines(text) {

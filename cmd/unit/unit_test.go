@@ -18,6 +18,23 @@ func pm2() *Unit {
 	}
 }
 
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("not what %s holds; with -update it is written anew:\n%s", file, got)
+	}
+}
+
 func TestTheUnit(t *testing.T) {
 	user := pm2()
 	user.User, user.Group, user.After = "", "", nil
@@ -31,19 +48,7 @@ func TestTheUnit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", name+".service")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("not what %s holds; with -update it is written anew:\n%s", golden, got)
-			}
+			golden(t, name+".service", got)
 			if files, ours := Files(got); !ours || !slices.Equal(files, u.Files) {
 				t.Errorf("read back: %q, ours %t, want %q", files, ours, u.Files)
 			}
@@ -62,5 +67,29 @@ func TestWhatNoUnitCanSay(t *testing.T) {
 	u.Files = []string{"/srv/a\nExecStartPre=/bin/sh"}
 	if text, err := u.Text(); err == nil || !strings.Contains(err.Error(), "control character") {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func TestTheUnitsOfTheSwapHelper(t *testing.T) {
+	s := &Swap{Program: "/opt/even keel/evenkeel", User: "deploy", Socket: "/run/evenkeel-swap.sock"}
+	service, socket, err := s.Texts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "swap.service", service)
+	golden(t, "swap.socket", socket)
+	// What it switches on would be kept by the paths of a view of its own.
+	for _, gives := range []string{"ProtectSystem", "ProtectHome", "ProtectKernel", "ProtectProc", "ProtectControlGroups", "PrivateTmp", "PrivateDevices",
+		"PrivateNetwork", "PrivateMounts", "ReadOnlyPaths", "ReadWritePaths", "InaccessiblePaths", "RootDirectory", "DynamicUser", "ProcSubset", "ProtectClock"} {
+		if strings.Contains(service, "\n"+gives) {
+			t.Errorf("%s= gives it another view of the file system, or of the devices", gives)
+		}
+	}
+	if !Ours(service) || !Ours(socket) || Ours("[Socket]\n") {
+		t.Error("it does not know its own")
+	}
+	s.User = "a\nSocketMode=0666"
+	if _, _, err := s.Texts(); err == nil {
+		t.Error("a control character was written")
 	}
 }

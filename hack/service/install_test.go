@@ -17,7 +17,7 @@ func TestFromAFreshMachineToHealthyInTwoCommands(t *testing.T) {
 	if out, err := m.try("root", "ls /etc/systemd/system/evenkeel.service"); err == nil {
 		t.Errorf("--print has written %s", out)
 	}
-	m.wants(m.root("evenkeel install -f /home/deploy/site.yaml"), "runs as deploy", "no unit brings PM2", "pm2 startup systemd -u deploy", "swap is never cleared")
+	m.wants(m.root("evenkeel install -f /home/deploy/site.yaml"), "runs as deploy", "no unit brings PM2", "pm2 startup systemd -u deploy", "clearing swap is off")
 	s := m.untilPhase("site", "Healthy", 10*time.Second)
 	if s.Status.Incident != nil {
 		t.Errorf("an incident: %+v", s.Status.Incident)

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/cachedir"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
+	"github.com/evenkeel/evenkeel/reconcilers/swap"
 )
 
 // caches moves the listed cache folders away, only while the application is stopped. What was moved is deleted after the
@@ -67,12 +69,12 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
-// Switcher switches swap areas off and on again; only root may.
+// Switcher has swap cleared; *swap.Switcher is one.
 type Switcher interface {
-	// Allowed says whether this process may, and if not, why.
+	// Allowed says whether there is a way to, and if not, why.
 	Allowed() (bool, string)
-	// Cycle switches one area off and on again. It ends when the context does, with the area on.
-	Cycle(ctx context.Context, area procfs.Swap) error
+	// Clear switches the areas that are used off and on again. A *swap.LeftError says that they were left as they are.
+	Clear(ctx context.Context, areas []procfs.Swap) error
 }
 
 // memory reads the machine's memory, and clears swap where that is needed, safe and allowed.
@@ -93,19 +95,16 @@ func (h *Hands) memory(ctx context.Context, app *v1alpha1.App, step pass.Step) o
 	if h.Swap != nil {
 		allowed, why = h.Swap.Allowed()
 	}
-	fits, reason := DecideSwap(info, areas, wanted, allowed, why)
+	fits, reason := swap.Decide(info, areas, wanted, allowed, why)
 	if !fits {
 		return skipped("%d MiB available; swap is left alone: %s", info.Available>>20, reason)
 	}
-	ctx, cancel := context.WithTimeout(ctx, swapLimit)
-	defer cancel()
-	for _, area := range areas {
-		if area.Used == 0 {
-			continue
-		}
-		if err := h.Swap.Cycle(ctx, area); err != nil {
-			return failed("clearing swap on %s: %v", area.Path, err)
-		}
+	var left *swap.LeftError
+	switch err := h.Swap.Clear(ctx, areas); {
+	case errors.As(err, &left):
+		return skipped("%d MiB available; %v", info.Available>>20, err)
+	case err != nil:
+		return failed("%d MiB available; %v", info.Available>>20, err)
 	}
 	after, err := h.FS.Meminfo()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
+	"github.com/evenkeel/evenkeel/reconcilers/swap"
 )
 
 // recorded makes a proc file system with a machine's memory and swap as the kernel prints them.
@@ -41,8 +42,10 @@ type switcher struct {
 
 func (s *switcher) Allowed() (bool, string) { return s.allowed, "only root may" }
 
-func (s *switcher) Cycle(_ context.Context, area procfs.Swap) error {
-	s.cycled = append(s.cycled, area.Path)
+func (s *switcher) Clear(_ context.Context, areas []procfs.Swap) error {
+	for _, a := range areas {
+		s.cycled = append(s.cycled, a.Path)
+	}
 	return s.err
 }
 
@@ -98,10 +101,19 @@ func TestSwapIsLeftAloneWhenTheRecoveryIsNotAboutMemory(t *testing.T) {
 }
 
 func TestSwapThatCannotBeSwitchedIsSaid(t *testing.T) {
-	s := &switcher{allowed: true, err: errors.New("swapoff: interrupted")}
+	s := &switcher{allowed: true, err: errors.New("clearing swap on /swapfile: swapoff: interrupted")}
 	fs := recorded(t, 1004000, 500000, 1048572, 848572, "/swapfile                               file\t\t1048572\t\t200000\t\t-2\n")
 	out := (&Hands{FS: fs, Swap: s}).memory(t.Context(), v1alpha1.NewApp(), aboutMemory)
 	if out.StepOutcome != v1alpha1.StepFailed || !strings.Contains(out.message, "/swapfile") {
+		t.Fatalf("%s: %q", out.StepOutcome, out.message)
+	}
+}
+
+func TestSwapThatTheHelperLeavesAloneIsNoFailure(t *testing.T) {
+	s := &switcher{allowed: true, err: &swap.LeftError{Why: "that does not fit"}}
+	fs := recorded(t, 1004000, 500000, 1048572, 848572, "/swapfile                               file\t\t1048572\t\t200000\t\t-2\n")
+	out := (&Hands{FS: fs, Swap: s}).memory(t.Context(), v1alpha1.NewApp(), aboutMemory)
+	if out.StepOutcome != v1alpha1.StepSkipped || out.message != "488 MiB available; swap is left alone: that does not fit" {
 		t.Fatalf("%s: %q", out.StepOutcome, out.message)
 	}
 }
