@@ -141,7 +141,7 @@ func eventSayings(e *v1alpha1.Event) []saying {
 			return []saying{tagFailed.say("%-7s %s (%s)", e.Step, text, human(e.Took.Duration))}
 		}
 	case v1alpha1.ReasonRecoveryFinished:
-		if e.Outcome == "Verified" {
+		if e.Outcome == v1alpha1.OutcomeVerified {
 			return []saying{tagDone.say("%s", e.Message)}
 		}
 		return []saying{tagFailed.say("%s", e.Message)}

@@ -282,9 +282,9 @@ func (s *stepper) settle(verified bool, message string) {
 	if a := s.pendingAttempt(); a != nil && rec.Trigger == v1alpha1.TriggerAutomatic {
 		a.Took, a.Message = metav1.Duration{Duration: took}, message
 	}
-	kind, outcome := v1alpha1.EventNormal, "Verified"
+	kind, outcome := v1alpha1.EventNormal, v1alpha1.OutcomeVerified
 	if !verified {
-		kind, outcome = v1alpha1.EventWarning, "NotVerified"
+		kind, outcome = v1alpha1.EventWarning, v1alpha1.OutcomeNotVerified
 	}
 	e := s.newEvent(kind, v1alpha1.ReasonRecoveryFinished,
 		fmt.Sprintf("recovery %s took %s: %s", rec.ID, took.Round(time.Millisecond), message))

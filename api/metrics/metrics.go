@@ -33,6 +33,7 @@ var (
 	lastPass     = Metric{"evenkeel_last_pass_timestamp_seconds", "gauge", "When the last pass began, by the clock on the wall.", []string{"app"}}
 	transitions  = Metric{"evenkeel_transitions_total", "counter", "Changes of the phase.", []string{"app", "from", "to"}}
 	recoveries   = Metric{"evenkeel_recoveries_total", "counter", "Recoveries that were begun.", []string{"app"}}
+	finished     = Metric{"evenkeel_recoveries_finished_total", "counter", "Recoveries that have ended: Verified where the application came up and answered, NotVerified where not.", []string{"app", "outcome"}}
 	spent        = Metric{"evenkeel_attempts_spent_total", "counter", "Attempts that failed.", []string{"app"}}
 	alerts       = Metric{"evenkeel_alerts_total", "counter", "What became of alerts: taken by their receiver, or not.", []string{"app", "outcome"}}
 	heartbeatsUp = Metric{"evenkeel_heartbeat_up", "gauge", "Whether the last heartbeat arrived; only of Apps whose heartbeat has failed once.", []string{"app"}}
@@ -40,17 +41,17 @@ var (
 
 // Table lists what is counted.
 func Table() []Metric {
-	return []Metric{buildInfo, up, phase, paused, checkStatus, passes, passSeconds, passDelay, lastPass, transitions, recoveries, spent, alerts, heartbeatsUp}
+	return []Metric{buildInfo, up, phase, paused, checkStatus, passes, passSeconds, passDelay, lastPass, transitions, recoveries, finished, spent, alerts, heartbeatsUp}
 }
 
 // Metrics counts. It is safe for use by several goroutines, and never waits.
 type Metrics struct {
 	registry *prometheus.Registry
 
-	up, phase, paused, checks, lastPass, heartbeat *prometheus.GaugeVec
-	passes, transitions, recoveries, spent, alerts *prometheus.CounterVec
-	seconds, delay                                 *prometheus.HistogramVec
-	statuses                                       []metav1.ConditionStatus
+	up, phase, paused, checks, lastPass, heartbeat           *prometheus.GaugeVec
+	passes, transitions, recoveries, finished, spent, alerts *prometheus.CounterVec
+	seconds, delay                                           *prometheus.HistogramVec
+	statuses                                                 []metav1.ConditionStatus
 }
 
 // New makes them; version is evenkeel's.
@@ -58,13 +59,13 @@ func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		up:       gauge(up), phase: gauge(phase), paused: gauge(paused), checks: gauge(checkStatus), lastPass: gauge(lastPass), heartbeat: gauge(heartbeatsUp),
-		passes: counter(passes), transitions: counter(transitions), recoveries: counter(recoveries), spent: counter(spent), alerts: counter(alerts),
+		passes: counter(passes), transitions: counter(transitions), recoveries: counter(recoveries), finished: counter(finished), spent: counter(spent), alerts: counter(alerts),
 		seconds: histogram(passSeconds, .01, .03, .1, .3, 1, 3, 10, 30), delay: histogram(passDelay, .001, .003, .01, .03, .1, .3, 1, 3, 10),
 		statuses: []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown},
 	}
 	build := gauge(buildInfo)
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(build, m.up, m.phase, m.paused, m.checks, m.lastPass, m.heartbeat, m.passes, m.transitions, m.recoveries, m.spent, m.alerts, m.seconds, m.delay,
+	m.registry.MustRegister(build, m.up, m.phase, m.paused, m.checks, m.lastPass, m.heartbeat, m.passes, m.transitions, m.recoveries, m.finished, m.spent, m.alerts, m.seconds, m.delay,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -113,10 +114,14 @@ func (m *Metrics) Event(e v1alpha1.Event) {
 		}
 	}
 	switch e.Reason {
+	case v1alpha1.ReasonStarted:
+		m.begin(e.App)
 	case v1alpha1.ReasonPhaseChanged:
 		m.transitions.WithLabelValues(e.App, string(e.From), string(e.Phase)).Inc()
 	case v1alpha1.ReasonRecoveryStarted:
 		m.recoveries.WithLabelValues(e.App).Inc()
+	case v1alpha1.ReasonRecoveryFinished:
+		m.finished.WithLabelValues(e.App, e.Outcome).Inc()
 	case v1alpha1.ReasonAttemptSpent:
 		m.spent.WithLabelValues(e.App).Inc()
 	case v1alpha1.ReasonHeartbeatFailed, v1alpha1.ReasonHeartbeatBack:
@@ -124,11 +129,30 @@ func (m *Metrics) Event(e v1alpha1.Event) {
 	}
 }
 
+// begin lets what is counted of an App begin at 0. A counter that appears with its first count has not grown, for Prometheus'
+// increase, and the first failure would be missed.
+func (m *Metrics) begin(app string) {
+	m.recoveries.WithLabelValues(app)
+	m.spent.WithLabelValues(app)
+	for _, outcome := range []string{v1alpha1.OutcomeVerified, v1alpha1.OutcomeNotVerified} {
+		m.finished.WithLabelValues(app, outcome)
+	}
+	for _, outcome := range []string{alertSent, alertFailed} {
+		m.alerts.WithLabelValues(app, outcome)
+	}
+}
+
+// What became of an alert.
+const (
+	alertSent   = "sent"
+	alertFailed = "failed"
+)
+
 // Alerted is called with what became of an alert.
 func (m *Metrics) Alerted(e v1alpha1.Event) {
-	outcome := "sent"
+	outcome := alertSent
 	if e.Reason == v1alpha1.ReasonAlertFailed {
-		outcome = "failed"
+		outcome = alertFailed
 	}
 	m.alerts.WithLabelValues(e.App, outcome).Inc()
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,7 @@ func used() *Metrics {
 	for _, e := range []v1alpha1.Event{
 		{Reason: v1alpha1.ReasonPhaseChanged, From: v1alpha1.PhaseHealthy, Phase: v1alpha1.PhaseDegraded},
 		{Reason: v1alpha1.ReasonRecoveryStarted, Phase: v1alpha1.PhaseRecovering}, {Reason: v1alpha1.ReasonAttemptSpent, Phase: v1alpha1.PhaseCooldown},
+		{Reason: v1alpha1.ReasonRecoveryFinished, Phase: v1alpha1.PhaseCooldown, Outcome: v1alpha1.OutcomeNotVerified},
 		{Reason: v1alpha1.ReasonHeartbeatFailed},
 	} {
 		e.App = "site"
@@ -89,6 +91,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 		`evenkeel_last_pass_timestamp_seconds{app="site"} 1.8e+09`,
 		`evenkeel_transitions_total{app="site",from="Healthy",to="Degraded"} 1`, `evenkeel_app_phase{app="site",phase="Cooldown"} 1`,
 		`evenkeel_app_phase{app="site",phase="Healthy"} 0`, `evenkeel_recoveries_total{app="site"} 1`, `evenkeel_attempts_spent_total{app="site"} 1`,
+		`evenkeel_recoveries_finished_total{app="site",outcome="NotVerified"} 1`,
 		`evenkeel_alerts_total{app="site",outcome="sent"} 1`, `evenkeel_alerts_total{app="site",outcome="failed"} 1`, `evenkeel_heartbeat_up{app="site"} 0`,
 		`evenkeel_build_info{version="v1"} 1`, `evenkeel_app_paused{app="site"} 0`,
 	} {
@@ -107,6 +110,22 @@ func TestMetricsTellTheStory(t *testing.T) {
 	}
 }
 
+// TestWhatIsCountedBeginsAtZero: else the first failure is no increase for Prometheus, and no rule sees it.
+func TestWhatIsCountedBeginsAtZero(t *testing.T) {
+	m := New("v1")
+	m.Event(v1alpha1.Event{App: "site", Reason: v1alpha1.ReasonStarted, Phase: v1alpha1.PhaseHealthy})
+	served := scrape(t, m, "127.0.0.1:0", "/metrics", http.StatusOK)
+	for _, want := range []string{
+		`evenkeel_alerts_total{app="site",outcome="failed"} 0`, `evenkeel_alerts_total{app="site",outcome="sent"} 0`,
+		`evenkeel_recoveries_total{app="site"} 0`, `evenkeel_recoveries_finished_total{app="site",outcome="Verified"} 0`,
+		`evenkeel_recoveries_finished_total{app="site",outcome="NotVerified"} 0`, `evenkeel_attempts_spent_total{app="site"} 0`,
+	} {
+		if !strings.Contains(served, want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, served)
+		}
+	}
+}
+
 func TestNamesFollowPrometheusConventions(t *testing.T) {
 	problems, err := testutil.GatherAndLint(used().registry)
 	if err != nil || len(problems) > 0 {
@@ -114,12 +133,14 @@ func TestNamesFollowPrometheusConventions(t *testing.T) {
 	}
 }
 
-// TestRulesAndDashboardNameWhatThereIs, and no more.
+// TestRulesAndDashboardNameWhatThereIs, and no more: metrics, and their labels.
 func TestRulesAndDashboardNameWhatThereIs(t *testing.T) {
-	known := map[string]bool{}
+	known, labels := map[string]bool{}, map[string][]string{}
 	for _, m := range Table() {
 		known[m.Name] = true
+		labels[m.Name] = append(m.Labels, "le")
 	}
+	selected, label := regexp.MustCompile(`(evenkeel_[a-z_]+)\{([^}]*)\}`), regexp.MustCompile(`(\w+)\s*(?:=|!=|=~|!~)\s*\\?"`)
 	for _, file := range []string{"evenkeel.rules.yml", "dashboard.json"} {
 		text, err := os.ReadFile(filepath.Join("../../hack/prometheus", file))
 		if err != nil {
@@ -128,6 +149,17 @@ func TestRulesAndDashboardNameWhatThereIs(t *testing.T) {
 		names := regexp.MustCompile(`evenkeel_[a-z_]+`).FindAllString(string(text), -1)
 		if len(names) < 4 {
 			t.Errorf("%s names %q", file, names)
+		}
+		chosen := 0
+		for _, of := range selected.FindAllStringSubmatch(string(text), -1) {
+			for _, l := range label.FindAllStringSubmatch(of[2], -1) {
+				if chosen++; !slices.Contains(labels[strings.TrimSuffix(of[1], "_bucket")], l[1]) {
+					t.Errorf("%s: %s has no label %s", file, of[1], l[1])
+				}
+			}
+		}
+		if chosen < 2 {
+			t.Errorf("%s chooses by %d labels", file, chosen)
 		}
 		for _, name := range names {
 			if !known[strings.TrimSuffix(name, "_bucket")] {

@@ -51,6 +51,14 @@ const (
 	ReasonStillUnknown     = "StillUnknown"
 )
 
+// The Outcomes of RecoveryFinished.
+const (
+	// OutcomeVerified: the application came up and answered.
+	OutcomeVerified = "Verified"
+	// OutcomeNotVerified: it did not, or the recovery was broken off.
+	OutcomeNotVerified = "NotVerified"
+)
+
 // Event is one line of the journal, with what a Kubernetes Event needs.
 type Event struct {
 	// Time is when it happened, by the clock on the wall.

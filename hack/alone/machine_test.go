@@ -59,6 +59,8 @@ type machine struct {
 	user                  uint32 // whom evenkeel runs as; 0 is whoever runs the test
 	running               *exec.Cmd
 	runtime               string // the line of the desired state; empty: evenkeel keeps it itself
+	change                func(desired string) string
+	more                  []string // arguments of evenkeel run
 }
 
 func newMachine(t *testing.T, env map[string]string) *machine {
@@ -106,7 +108,7 @@ func (m *machine) wanted() string {
 	if runtime == "" {
 		runtime = fmt.Sprintf("{exec: {command: [%s/site], env: {%s}}}", m.bin, env.String())
 	}
-	return fmt.Sprintf(`apiVersion: evenkeel.dev/v1alpha1
+	text := fmt.Sprintf(`apiVersion: evenkeel.dev/v1alpha1
 kind: App
 metadata: {name: site}
 spec:
@@ -119,6 +121,10 @@ spec:
   checks: {local: {timeout: 500ms}}
   recovery: {cooldown: %s, maxAttempts: 20, startupGrace: 20s, deadline: 20s, stopTimeout: 2s, caches: []}
 `, m.paused, m.dir, runtime, m.port, m.cooldown)
+	if m.change != nil {
+		text = m.change(text)
+	}
+	return text
 }
 
 // asUser lets evenkeel run as an ordinary user, also where the test is run by root, who may read and write everything.
@@ -168,7 +174,9 @@ func (m *machine) ownDisk(size string) {
 	})
 }
 
-func (m *machine) arguments() []string { return []string{"run", "-f", m.file, "--state-dir", m.state} }
+func (m *machine) arguments() []string {
+	return append([]string{"run", "-f", m.file, "--state-dir", m.state}, m.more...)
+}
 
 // run starts evenkeel.
 func (m *machine) run() {
@@ -260,10 +268,14 @@ func (m *machine) only() procfs.Identity {
 	return all[0]
 }
 
-func (m *machine) until(what string, is func() bool) {
+// until waits for a fact; seen says what there is instead.
+func (m *machine) until(what string, is func() bool, seen ...func() string) {
 	m.Helper()
 	for end := time.Now().Add(patience); !is(); rest() {
 		if time.Now().After(end) {
+			for _, say := range seen {
+				what += "; " + say()
+			}
 			m.Fatalf("not within %s: %s", patience, what)
 		}
 	}
