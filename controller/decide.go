@@ -271,13 +271,14 @@ func failingAnew(recent []v1alpha1.Observation, now *v1alpha1.CheckResult, thres
 // of another hold: a proxy that was down for hours is no reason to act on a deploy that has just begun.
 func holding(c *pass.Case, v *v1alpha1.Verdict) *v1alpha1.Hold {
 	h := &v1alpha1.Hold{Rule: v.Rule, Blame: v.Blame, Reason: v.Reason, Since: c.Now}
-	if old := standing(c); old != nil && (old.Rule == v.Rule || (!answeredBefore(c) && !old.LimitSpent && v.Blame != v1alpha1.BlameOperator)) {
+	old := standing(c)
+	if old != nil && (old.Rule == v.Rule || (!answeredBefore(c) && !old.LimitSpent && v.Blame != v1alpha1.BlameOperator)) {
 		h.Since, h.LimitSpent = old.Since, old.LimitSpent
 	}
 	if v.HoldLimit.Duration > 0 && v.ActAtLimit && !h.LimitSpent {
 		left := v.HoldLimit.Duration - c.Now.Since(h.Since)
 		until := metav1.NewTime(c.Now.Wall.Add(max(left, 0)).Truncate(time.Second))
-		if old := c.Record.Hold; old != nil && old.Until != nil && old.Rule == v.Rule {
+		if old != nil && old.Until != nil && old.Rule == v.Rule {
 			until = *old.Until
 		}
 		h.Until = &until
@@ -288,10 +289,18 @@ func holding(c *pass.Case, v *v1alpha1.Verdict) *v1alpha1.Hold {
 // standing is the hold that stands from the last look. Where the application has answered until now and does not any more,
 // that is a new matter, and so is what it is held for.
 func standing(c *pass.Case) *v1alpha1.Hold {
-	if lead, _ := c.Latest().Leading(); lead.Status != metav1.ConditionTrue && answeredBefore(c) {
+	h := c.Record.Hold
+	if lead, _ := c.Latest().Leading(); h == nil || lead.Status != metav1.ConditionTrue && (answeredBefore(c) || answeredSince(c, h.Since)) {
 		return nil
 	}
-	return c.Record.Hold
+	return h
+}
+
+// answeredSince tells whether a recovery has ended since then, and the application answered: whoever has started evenkeel anew knows
+// of no looks in between.
+func answeredSince(c *pass.Case, since v1alpha1.Instant) bool {
+	rec := c.Record.Recovery
+	return rec != nil && rec.Verified && rec.FinishedAt != nil && c.Now.Since(since) > c.Now.Since(*rec.FinishedAt)
 }
 
 // answeredBefore tells whether the leading check held at the look before this one.

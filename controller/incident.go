@@ -32,14 +32,14 @@ func (s *stepper) pendingAttempt() *v1alpha1.Attempt {
 }
 
 // account spends the pending attempt when, within its cooldown, something is confirmed to have failed that is blamed on
-// the application. What is blamed on others spends nothing, and neither does what fails while evenkeel is paused; but an
-// attempt that did not bring the application up has failed, paused or not.
+// the application. What is blamed on others spends nothing, and neither does what fails while evenkeel is paused or only
+// observes; but an attempt that did not bring the application up has failed, whatever came after it.
 func (s *stepper) account(v *v1alpha1.Verdict) {
 	a := s.pendingAttempt()
 	if a == nil || s.r.Phase != v1alpha1.PhaseCooldown || !confirmed(&s.c, v) || (!v.OwnFault && !a.AtHoldLimit) {
 		return
 	}
-	if rec := s.r.Recovery; idle(s.c.App, s.c.Now) && (rec == nil || rec.Verified || s.c.App.Spec.Observes()) {
+	if rec := s.r.Recovery; idle(s.c.App, s.c.Now) && (rec == nil || rec.Verified) {
 		return
 	}
 	i := s.r.Incident

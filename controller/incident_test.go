@@ -162,6 +162,33 @@ func TestAnOperatorsStopIsRespectedOnceMore(t *testing.T) {
 	}
 }
 
+// TestAHoldFromBeforeARecoveryThatWorkedIsOver once the application fails again, though nobody has seen it well meanwhile: evenkeel
+// may have been started anew.
+func TestAHoldFromBeforeARecoveryThatWorkedIsOver(t *testing.T) {
+	ended := at(0)
+	for _, tc := range []struct {
+		name  string
+		since time.Duration // of the hold, after the recovery has ended
+		rec   v1alpha1.Recovery
+		lead  metav1.ConditionStatus
+		kept  bool
+	}{
+		{"from before it", -time.Nanosecond, v1alpha1.Recovery{FinishedAt: &ended, Verified: true}, no, false},
+		{"since its end", 0, v1alpha1.Recovery{FinishedAt: &ended, Verified: true}, no, true},
+		{"from before one that failed", -time.Hour, v1alpha1.Recovery{FinishedAt: &ended}, no, true},
+		{"from before one that has not ended", -time.Hour, v1alpha1.Recovery{Verified: true}, no, true},
+		{"it still answers", -time.Hour, v1alpha1.Recovery{FinishedAt: &ended, Verified: true}, yes, true},
+	} {
+		now := ended.Add(time.Minute)
+		c := &pass.Case{App: newApp(), Now: now, Recent: []v1alpha1.Observation{seen(now, tc.lead, no)}, Record: v1alpha1.AppStatus{
+			Phase: v1alpha1.PhaseCooldown, Recovery: &tc.rec, Hold: &v1alpha1.Hold{Rule: downAndHeld.Rule, Since: ended.Add(tc.since)},
+		}}
+		if d := Decide(&fakeJudge{verdict: downAndHeld}, c, &downAndHeld); (d.Hold != nil) != tc.kept {
+			t.Errorf("%s: hold %+v, want it kept: %v", tc.name, d.Hold, tc.kept)
+		}
+	}
+}
+
 // TestAHoldEndsAtItsLimit, to the millisecond, and says until when it lasts.
 func TestAHoldEndsAtItsLimit(t *testing.T) {
 	decide := func(now v1alpha1.Instant, v v1alpha1.Verdict, old *v1alpha1.Hold, before, local metav1.ConditionStatus) Decision {

@@ -114,7 +114,7 @@ func TestObservingDoesNotSpendTheLimitOfAHold(t *testing.T) {
 func TestObservingNeitherGivesUpNorSpends(t *testing.T) {
 	r := newRig()
 	r.see(0, no, no)
-	r.recover(v1alpha1.StepFailed)
+	r.recover(v1alpha1.StepDone)
 	r.app.Spec.Mode = v1alpha1.ModeObserve // within the cooldown
 	for range 20 {
 		r.see(time.Minute, no, no)
@@ -129,6 +129,21 @@ func TestObservingNeitherGivesUpNorSpends(t *testing.T) {
 	wantPhase(t, r, v1alpha1.PhaseDegraded)
 	if would := r.journalled(v1alpha1.ReasonWouldRecover); !strings.Contains(would[len(would)-1], "would give up now") {
 		t.Fatalf("journalled %q, want that it would give up", would)
+	}
+}
+
+// An attempt from before has failed, whoever looks on.
+func TestAnAttemptThatFailedIsSpentThoughEvenkeelOnlyObservesSince(t *testing.T) {
+	r := newRig()
+	r.see(0, no, no)
+	r.recover(v1alpha1.StepFailed)
+	r.app.Spec.Mode = v1alpha1.ModeObserve // within the cooldown
+	for range 20 {
+		r.see(time.Minute, no, no)
+	}
+	wantPhase(t, r, v1alpha1.PhaseDegraded)
+	if spent := r.record.Incident.Spent; spent != 1 {
+		t.Fatalf("%d attempts are spent, want the one that was made", spent)
 	}
 }
 

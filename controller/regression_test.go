@@ -387,7 +387,7 @@ func TestWhatWasHeldForConfirmsNothingElse(t *testing.T) {
 
 	r.recover(v1alpha1.StepDone) // ways that come and go are bad enough
 	r.record.Recovery.StartedAt = at(0)
-	r.record.Phase, r.record.Hold, r.record.Cooldown = v1alpha1.PhaseDegraded, &v1alpha1.Hold{Rule: "database"}, nil
+	r.record.Phase, r.record.Hold, r.record.Cooldown = v1alpha1.PhaseDegraded, &v1alpha1.Hold{Rule: "database", Since: r.now}, nil
 	r.recent = nil
 	for n, reason := range []string{"Timeout", "BadStatus", "Timeout", "BadStatus"} {
 		if r.record.Phase != v1alpha1.PhaseDegraded {

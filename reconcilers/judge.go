@@ -154,9 +154,10 @@ func learnMet(c *pass.Case, l *v1alpha1.Learned) {
 	}
 }
 
-// learnMemory keeps since when memory is low, and the normal size of the application and of everything else. Low memory is over at one and a half
-// times what is wanted, so that it does not come and go at the edge; a new life of the application begins with a clean
-// slate as soon as there is enough.
+// learnMemory keeps since when memory is low, and the normal size of the application and of everything else. Low memory is over at
+// one and a half times what is wanted, so that it does not come and go at the edge; a new life of the application begins with a
+// clean slate as soon as there is enough. Where everything else shrinks by what is wanted, its smaller size is the normal one: a
+// program that had memory while the application settled, and comes back for it, has grown.
 func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
 	latest := c.Latest()
 	m, ok := facts.Of[facts.Memory](latest, v1alpha1.CheckMemory)
@@ -185,5 +186,9 @@ func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
 		if l.LowMemorySince == nil {
 			l.Baseline.Rest = m.Rest()
 		}
+		return
+	}
+	if rest := m.Rest(); known && rest > 0 && rest < l.Baseline.Rest-m.Wanted {
+		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: l.Baseline.Bytes, Settled: l.Baseline.Settled, Rest: rest}
 	}
 }

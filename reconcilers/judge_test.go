@@ -81,6 +81,12 @@ func TestLearnMemory(t *testing.T) {
 			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 300 * mib, Rest: 1248 * mib, Settled: true}},
 		{name: "the baseline of another life is replaced", baseline: settled, available: 500, life: other, age: time.Second,
 			want: &v1alpha1.Baseline{Incarnation: other, Bytes: 300 * mib, Rest: 1248 * mib}},
+		{name: "everything else shrinks by just what is wanted", baseline: settled, available: 948, life: life, age: time.Hour, want: settled},
+		{name: "everything else shrinks by more", baseline: settled, available: 949, life: life, age: time.Hour,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Rest: 799 * mib, Settled: true}},
+		{name: "everything else shrinks in the application's youth", baseline: young, available: 949, life: life, age: time.Minute,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 150 * mib, Rest: 799 * mib}},
+		{name: "everything else, as far as it is known, uses nothing", baseline: settled, available: 1748, life: life, age: time.Hour, want: settled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.local == "" {

@@ -5,8 +5,6 @@ package facts
 import (
 	"encoding/json"
 	"time"
-
-	"github.com/evenkeel/evenkeel/api/v1alpha1"
 )
 
 // ReasonCrashLoop is the process check's reason while a process runs that is one more of a crash loop.
@@ -266,19 +264,6 @@ type Build struct {
 	// Missing is the file that is not there, and Broken the one that is there and was cut short.
 	Missing string `json:"missing,omitempty"`
 	Broken  string `json:"broken,omitempty"`
-}
-
-// Of reads the facts of a check from an observation. It tells whether there are any.
-func Of[T any](o *v1alpha1.Observation, check string) (T, bool) {
-	var t T
-	r, ok := o.Result(check)
-	if !ok || len(r.Facts) == 0 {
-		return t, false
-	}
-	if err := json.Unmarshal(r.Facts, &t); err != nil {
-		return t, false
-	}
-	return t, true
 }
 
 // Raw puts facts into a result.

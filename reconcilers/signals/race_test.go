@@ -57,9 +57,9 @@ func reuse() error {
 	var before procfs.Identity
 	var signalling sync.WaitGroup
 	stop := func() {}
-	rounds := raceRounds()
+	rounds, pid := raceRounds(), 3000
 	for round := range rounds {
-		cmd, id, err := occupy()
+		cmd, id, err := occupy(&pid)
 		if err != nil {
 			return err
 		}
@@ -105,25 +105,27 @@ func reuse() error {
 	return nil
 }
 
-// occupy starts a process under the pid that all of them get.
-func occupy() (*exec.Cmd, procfs.Identity, error) {
-	const pid = 3000
+// occupy starts a process under that pid, or under the next one where a thread of ours has it, and keeps it.
+func occupy(pid *int) (*exec.Cmd, procfs.Identity, error) {
 	for range 100 {
-		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0o600); err != nil {
+		if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", *pid)); err == nil {
+			*pid++
+		}
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(*pid-1)), 0o600); err != nil {
 			return nil, procfs.Identity{}, fmt.Errorf("choosing the next pid: %w", err)
 		}
 		cmd := exec.CommandContext(context.Background(), "/bin/sleep", "600")
 		if err := cmd.Start(); err != nil {
 			return nil, procfs.Identity{}, err
 		}
-		if cmd.Process.Pid == pid {
-			p, err := procfs.Default().Process(pid)
+		if cmd.Process.Pid == *pid {
+			p, err := procfs.Default().Process(*pid)
 			return cmd, p.Identity, err
 		}
-		_ = cmd.Process.Kill() // a thread of ours took that pid
+		_ = cmd.Process.Kill() // something of ours came in between
 		_ = cmd.Wait()
 	}
-	return nil, procfs.Identity{}, errors.New("the pid could not be had")
+	return nil, procfs.Identity{}, fmt.Errorf("the pid %d could not be had", *pid)
 }
 
 func pause() {
