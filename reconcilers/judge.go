@@ -173,22 +173,30 @@ func learnMemory(c *pass.Case, l *v1alpha1.Learned, age time.Duration) {
 	case !low && (newLife || m.Available >= m.Clears()):
 		l.LowMemorySince = nil
 	}
-	if m.Life == "" {
-		return
+	if m.Life != "" {
+		learnBaseline(l, &m, age >= c.App.Spec.Checks.Memory.BaselineAfter.Duration, latest.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue)
 	}
-	known := l.Baseline != nil && l.Baseline.Incarnation == m.Life
-	settled := age >= c.App.Spec.Checks.Memory.BaselineAfter.Duration
-	answers := latest.Status(v1alpha1.CheckLocal) == metav1.ConditionTrue
-	// What the rest uses while memory is low is not its normal use; both are taken anew once there is enough.
-	restLacks := known && l.Baseline.Rest == 0 && l.LowMemorySince == nil
-	if !known && (settled || answers) || known && settled && (!l.Baseline.Settled || restLacks) {
-		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree, Settled: settled}
-		if l.LowMemorySince == nil {
-			l.Baseline.Rest = m.Rest()
+}
+
+// learnBaseline keeps the normal size of the application and of everything else, of one life of the application.
+func learnBaseline(l *v1alpha1.Learned, m *facts.Memory, settled, answers bool) {
+	enough := l.LowMemorySince == nil
+	switch b := l.Baseline; {
+	case b == nil || b.Incarnation != m.Life:
+		if !settled && !answers {
+			return
 		}
+	case settled && (!b.Settled || b.Rest == 0 && enough): // both are taken anew once there is enough
+	case m.Rest() < b.Rest-m.Wanted:
+		lower := *b
+		lower.Rest = max(m.Rest(), 1)
+		l.Baseline = &lower
+		return
+	default:
 		return
 	}
-	if rest := m.Rest(); known && rest > 0 && rest < l.Baseline.Rest-m.Wanted {
-		l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: l.Baseline.Bytes, Settled: l.Baseline.Settled, Rest: rest}
+	l.Baseline = &v1alpha1.Baseline{Incarnation: m.Life, Bytes: m.Tree, Settled: settled}
+	if enough { // what everything else uses while memory is low is not its normal use
+		l.Baseline.Rest = m.Rest()
 	}
 }

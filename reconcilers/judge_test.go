@@ -86,7 +86,8 @@ func TestLearnMemory(t *testing.T) {
 			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Rest: 799 * mib, Settled: true}},
 		{name: "everything else shrinks in the application's youth", baseline: young, available: 949, life: life, age: time.Minute,
 			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 150 * mib, Rest: 799 * mib}},
-		{name: "everything else, as far as it is known, uses nothing", baseline: settled, available: 1748, life: life, age: time.Hour, want: settled},
+		{name: "everything else, as far as it is known, uses nothing", baseline: settled, available: 1748, life: life, age: time.Hour,
+			want: &v1alpha1.Baseline{Incarnation: life, Bytes: 200 * mib, Rest: 1, Settled: true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.local == "" {

@@ -358,7 +358,7 @@ var onceBroken = []once{
 		{Kind: "module-missing", At: 175 * time.Minute, For: 83 * time.Minute},
 		{Kind: "hog", At: 13938 * time.Minute, For: 1 * time.Hour, N: 917553},
 	}}, []plant{
-		{file: "reconcilers/judge.go", from: "known && rest > 0 && rest < l.Baseline.Rest-m.Wanted", to: "known && rest > 0 && rest < 0"},
+		{file: "reconcilers/judge.go", from: "case m.Rest() < b.Rest-m.Wanted:", to: "case m.Rest() < -m.Wanted:"},
 	}},
 	{"an attempt that had failed was not spent, because evenkeel only observed since", Schedule{Length: 176 * time.Minute, Entries: []Entry{
 		{Kind: "pm2-delete", At: 70 * time.Minute, For: 1 * time.Hour},
