@@ -130,8 +130,8 @@ const portsKept = 8
 
 // learnListened keeps the life that has listened on the application's port, and what else it has opened.
 func learnListened(c *pass.Case, l *v1alpha1.Learned, life string) {
-	port, ok := facts.Of[facts.Port](c.Latest(), v1alpha1.CheckPort)
-	if _, ours := port.By(facts.Ours); !ok || !ours || life == "" {
+	port, _ := facts.Of[facts.Port](c.Latest(), v1alpha1.CheckPort)
+	if _, ours := port.By(facts.Ours); !ours || life == "" {
 		return
 	}
 	if l.Listened == nil || l.Listened.Incarnation != life || l.Listened.Port != port.Port {

@@ -80,6 +80,9 @@ func TestLearnsWhereItListens(t *testing.T) {
 	if got := learn(nil, "1:1", facts.Port{Port: 3003, Elsewhere: []facts.Place{{Port: 3013}}}); got != nil {
 		t.Errorf("nobody listens: %+v", got)
 	}
+	if got := learn(nil, "1:1", port(3003, facts.Ours)); got == nil || got.Port != 3003 || got.Incarnation != "1:1" || got.Beside != nil {
+		t.Errorf("the first time: %+v", got)
+	}
 }
 
 func TestLearnsWhatWasMet(t *testing.T) {
