@@ -6,9 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +19,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/hack/e2e/table"
+	"github.com/evenkeel/evenkeel/hack/story"
 )
 
 const (
@@ -178,10 +177,34 @@ func (s *soak) report() {
 	if s.needless > 0 {
 		s.Errorf("%d recoveries were needless", s.needless)
 	}
+	s.sameStory()
 	if s.rounds-s.refused < s.rounds/2+1 || s.repairs == 0 {
 		s.Errorf("%d of %d faults could not be injected, %d repairs: the test proves little", s.refused, s.rounds, s.repairs)
 	}
 	s.noGrowth()
+}
+
+// sameStory compares what evenkeel has counted with what it has journalled: recoveries with their outcomes, changes of the phase,
+// attempts, alerts.
+func (s *soak) sameStory() {
+	s.Helper()
+	counted := 0
+	s.eventually(30*time.Second, "what is counted is what is journalled", func() (string, bool) {
+		events := s.sup.events(time.Time{})
+		counted = len(events)
+		other := story.Differences(s.metrics(), s.sup.App, events)
+		return strings.Join(other, "\n"), len(other) == 0
+	})
+	s.measure.add("metrics and journal tell the same of %d events", counted)
+}
+
+func (s *soak) metrics() string {
+	s.Helper()
+	text, err := story.Scrape(s.Context(), s.socket())
+	if err != nil {
+		s.Fatal(err)
+	}
+	return text
 }
 
 // noGrowth compares the middle of the first and of the last third. What is read and kept at the first failure of a kind is no
@@ -218,24 +241,8 @@ func (s *soak) measured() { s.sizes = append(s.sizes, s.size()) }
 // size asks evenkeel for its goroutines, and the kernel for the rest.
 func (s *soak) size() size {
 	s.Helper()
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", s.socket())
-	}}}
-	answer, err := client.Get("http://evenkeel/metrics")
-	if err != nil {
-		s.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		s.Fatal(err)
-	}
 	var v size
-	for line := range strings.Lines(string(text)) {
-		if n, ok := strings.CutPrefix(line, "go_goroutines "); ok {
-			v.goroutines, _ = strconv.ParseInt(strings.TrimSpace(n), 10, 64)
-		}
-	}
+	v.goroutines = int64(story.Value(s.metrics(), "go_goroutines"))
 	pid := s.sup.pid()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil || v.goroutines == 0 {
