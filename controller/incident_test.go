@@ -152,6 +152,7 @@ func TestAnOperatorsStopIsRespectedOnceMore(t *testing.T) {
 	}{
 		{"nothing has come of the start", stop, v1alpha1.Hold{Rule: stop.Rule, Blame: stop.Blame, LimitSpent: true}, true},
 		{"it comes and goes now", crashed, v1alpha1.Hold{Rule: stop.Rule, Blame: stop.Blame, LimitSpent: true}, false},
+		{"its limit is not spent", crashed, v1alpha1.Hold{Rule: stop.Rule, Blame: stop.Blame}, true},
 		{"it comes and goes under a hold of another's", crashed, v1alpha1.Hold{Rule: "held", Blame: v1alpha1.BlameDatabase, LimitSpent: true}, true},
 	} {
 		c := &pass.Case{App: newApp(), Now: at(0), Recent: []v1alpha1.Observation{seen(at(0), no, no)},
@@ -185,6 +186,31 @@ func TestAHoldFromBeforeARecoveryThatWorkedIsOver(t *testing.T) {
 		}}
 		if d := Decide(&fakeJudge{verdict: downAndHeld}, c, &downAndHeld); (d.Hold != nil) != tc.kept {
 			t.Errorf("%s: hold %+v, want it kept: %v", tc.name, d.Hold, tc.kept)
+		}
+	}
+}
+
+func TestWhatEndsAHoldIsSaid(t *testing.T) {
+	until := metav1.NewTime(at(0).Wall.Time)
+	limited := &v1alpha1.Verdict{AtLimit: "evenkeel says so again"}
+	limited.HoldLimit.Duration = time.Nanosecond
+	for _, tc := range []struct {
+		hold     v1alpha1.Hold
+		v        *v1alpha1.Verdict
+		attempts bool
+		want     string
+	}{
+		{v1alpha1.Hold{Until: &until}, limited, false, "it ends when its cause ends, since no attempt is left for its limit"},
+		{v1alpha1.Hold{Until: &until}, limited, true, "it ends when its cause ends, or at its limit, when one plain recovery is tried"},
+		{v1alpha1.Hold{LimitSpent: true}, limited, false, "it ends when its cause ends; its limit is over, at which one recovery was tried"},
+		{v1alpha1.Hold{}, nil, false, "it ends when its cause ends"},
+		{v1alpha1.Hold{}, &v1alpha1.Verdict{}, false, "it ends when its cause ends"},
+		{v1alpha1.Hold{}, &v1alpha1.Verdict{HoldLimit: limited.HoldLimit}, true, "it ends when its cause ends"},
+		{v1alpha1.Hold{}, limited, true, "it ends when its cause ends; at its limit of 1ns: evenkeel says so again"},
+		{v1alpha1.Hold{}, &v1alpha1.Verdict{AtLimit: limited.AtLimit}, true, "it ends when its cause ends; evenkeel says so again"},
+	} {
+		if got := HoldEnds(&tc.hold, tc.v, tc.attempts); got != tc.want {
+			t.Errorf("%+v, %+v, %v: %q, want %q", tc.hold, tc.v, tc.attempts, got, tc.want)
 		}
 	}
 }
