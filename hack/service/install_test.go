@@ -3,6 +3,7 @@
 package service
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -110,9 +111,13 @@ func TestAsAProcessOfPM2(t *testing.T) {
 	m.write("/home/deploy/site.yaml", brisk)
 	m.wants(m.deploy("evenkeel install -f site.yaml --pm2"), "PM2's process evenkeel", "pm2 save")
 	m.untilPhase("site", "Healthy", 15*time.Second)
+	self := m.pid("evenkeel run")
 	m.hang("site/server.js")
 	before := m.untilPhase("site", "Cooldown", 60*time.Second)
-	site, self := m.pid("site/server.js"), m.pid("evenkeel run")
+	site, restarts := m.pid("site/server.js"), m.pm2Restarts()
+	if now := m.pid("evenkeel run"); now != self || restarts["evenkeel"] != 0 {
+		t.Errorf("it has restarted itself, or was restarted: process %d became %d, %d restarts", self, now, restarts["evenkeel"])
+	}
 	m.deploy("pm2 restart evenkeel")
 	m.eventually(20*time.Second, "another evenkeel supervises", func() (string, bool) {
 		s, raw := m.status("site")
@@ -122,10 +127,47 @@ func TestAsAProcessOfPM2(t *testing.T) {
 	if now := m.pid("site/server.js"); now != site {
 		t.Errorf("the site was process %d, and is %d", site, now)
 	}
+	// A recovery that is asked for, from within PM2, leaves evenkeel alone too.
+	self = m.pid("evenkeel run")
+	m.wants(m.deploy("evenkeel recover site"), "site")
+	m.eventually(60*time.Second, "the site is another process, and answers", func() (string, bool) {
+		out, err := m.try("root", "curl -sS -m 3 http://www.site.test/")
+		now := m.pid("site/server.js")
+		return out, err == nil && now != 0 && now != site && m.told("RecoveryFinished") == 2
+	})
+	if now, n := m.pid("evenkeel run"), m.pm2Restarts()["evenkeel"]; now != self || n != 1 {
+		t.Errorf("process %d became %d, with %d restarts of which one was ordered", self, now, n)
+	}
 	m.deploy("evenkeel uninstall --pm2")
 	if out := m.deploy("pm2 jlist"); strings.Contains(out, `"name":"evenkeel"`) || !strings.Contains(out, `"name":"site"`) {
 		t.Errorf("pm2 lists %s", out)
 	}
+}
+
+// pm2Restarts is how often PM2 has restarted each of its processes, by name.
+func (m *machine) pm2Restarts() map[string]int {
+	m.Helper()
+	out := m.deploy("pm2 jlist")
+	var list []struct {
+		Name string
+		Env  struct {
+			Restarts int `json:"restart_time"`
+		} `json:"pm2_env"`
+	}
+	if err := json.Unmarshal([]byte(out[max(strings.Index(out, "[{"), 0):]), &list); err != nil {
+		m.Fatalf("pm2 jlist: %v\n%s", err, out)
+	}
+	all := map[string]int{}
+	for _, p := range list {
+		all[p.Name] = p.Env.Restarts
+	}
+	return all
+}
+
+// told is how many events of a reason the site's journal tells of.
+func (m *machine) told(reason string) int {
+	m.Helper()
+	return strings.Count(m.deploy("evenkeel events -o json site"), fmt.Sprintf(`"reason":%q`, reason))
 }
 
 // hang stops a process so that it does not answer any more.
