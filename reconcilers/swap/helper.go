@@ -56,7 +56,8 @@ type Helper struct {
 
 // Serve answers one after the other, and ends when nobody asks for Idle, or the context ends.
 func (h *Helper) Serve(ctx context.Context, l *net.UnixListener) error {
-	defer context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) })()
+	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
 	for ctx.Err() == nil {
 		if err := l.SetDeadline(time.Now().Add(h.Idle)); err != nil {
 			return fmt.Errorf("waiting for a question: %w", err)
@@ -146,7 +147,8 @@ func ask(ctx context.Context, socket string) error {
 		return fmt.Errorf("asking the swap helper: %w; see systemctl status evenkeel-swap.socket", err)
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
 	data, err := io.ReadAll(io.LimitReader(conn, 4<<10))
 	if err != nil {
 		return fmt.Errorf("waiting for the swap helper: %w; see journalctl -u evenkeel-swap", errors.Join(err, ctx.Err()))
