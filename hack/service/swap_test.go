@@ -106,3 +106,58 @@ func TestTheSwapHelperIsNoWayToBecomeRoot(t *testing.T) {
 		t.Errorf("written: %s", out)
 	}
 }
+
+// leaking is a site that takes memory when it is asked for /grow, and of which the machine, as the test tells it, has then too little
+// left until it ends: what it has taken itself, and more than enough when it has ended.
+const leaking = `'use strict';
+const fs = require('node:fs');
+const tell = (mib) => fs.writeFileSync('/home/deploy/meminfo',
+  'MemTotal: 4194304 kB\nMemFree: 1024 kB\nMemAvailable: ' + mib * 1024 + ' kB\nSwapTotal: 1048572 kB\nSwapFree: 1047548 kB\n');
+const kept = [];
+require('node:http').createServer((req, res) => {
+  if (req.url === '/grow') {
+    for (let n = 0; n < 25; n++) kept.push(Buffer.alloc(8 << 20, 1));
+    tell(50);
+  }
+  res.end('hello\n');
+}).listen(3003);
+const end = () => {
+  tell(3000);
+  process.exit(0);
+};
+process.on('SIGTERM', end);
+process.on('SIGINT', end);
+tell(260);
+`
+
+func TestARecoveryAsksTheSwapHelper(t *testing.T) {
+	m := noSwap(t)
+	m.root("touch /swapfile && chmod 600 /swapfile")
+	m.swaps("/swapfile                               file\t\t1048572\t\t1024\t\t-2\n")
+	m.write("/home/deploy/site/server.js", leaking)
+	m.deploy("cd site && pm2 restart site")
+	m.eventually(20*time.Second, "it has told of the memory", func() (string, bool) {
+		out, err := m.try("root", "grep 266240 /home/deploy/meminfo")
+		return out, err == nil
+	})
+	m.root("mount --bind /home/deploy/meminfo /proc/meminfo")
+	// evenkeel's own sandbox has a /proc of its own.
+	m.root("mkdir -p /etc/systemd/system/evenkeel.service.d && printf '[Service]\\nBindReadOnlyPaths=/home/deploy/meminfo:/proc/meminfo /root/swaps:/proc/swaps\\n' >/etc/systemd/system/evenkeel.service.d/own.conf")
+	m.write("/home/deploy/site.yaml", strings.Replace(brisk, "memory: {timeout: 2s}", "memory: {timeout: 2s, minAvailable: 100Mi, for: 1s, baselineAfter: 1s}", 1))
+	m.root("evenkeel install -f /home/deploy/site.yaml --with-swap-helper")
+	// Were it the unit's own sandbox that refuses, it would do so by another error than the kernel.
+	m.root("mkdir -p /etc/systemd/system/evenkeel-swap.service.d && printf '[Service]\\nSystemCallErrorNumber=EUCLEAN\\n' >/etc/systemd/system/evenkeel-swap.service.d/own.conf && systemctl daemon-reload")
+	m.untilPhase("site", "Healthy", 10*time.Second)
+	m.root("curl -sS -m 20 http://localhost:3003/grow")
+	m.untilPhase("site", "Cooldown", 60*time.Second)
+
+	// The step has asked, the helper has tried, the kernel has refused, and the recovery has gone on.
+	events := m.deploy("evenkeel events -o json")
+	m.wants(events, "AppGrew", "the swap helper: clearing swap on /swapfile: swapoff: ", "Not superuser", `"outcome":"Verified"`)
+	m.wants(m.root("journalctl -u evenkeel-swap -o cat --no-pager"), "outcome=Failed", "uid=1000")
+	s, raw := m.status("site")
+	if s.Status.Incident == nil || len(s.Status.Incident.Attempts) != 1 {
+		t.Errorf("want one attempt: %s", raw)
+	}
+	m.root("curl -sSf -m 20 http://www.site.test/")
+}
