@@ -109,8 +109,11 @@ var ruleDiskShort = Rule{
 		return text
 	},
 	adjust: func(v *view, out *v1alpha1.Verdict) {
-		if v.c.App.Spec.Runtime.Systemd != nil {
+		switch spec := &v.c.App.Spec.Runtime; {
+		case spec.Systemd != nil:
 			out.Next[1] = "the journal: journalctl --disk-usage; journalctl --vacuum-size=200M"
+		case spec.PM2 == nil:
+			out.Next = out.Next[:1]
 		}
 	},
 }

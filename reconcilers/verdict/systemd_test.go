@@ -37,6 +37,7 @@ func TestTheOperatorOfAServiceIsToldSystemdsCommands(t *testing.T) {
 			w.local = facts.HTTP{Class: facts.Timeout}
 			w.status["process"], w.status["local"] = maybe, no
 		}, "cannot-see", v1alpha1.RemedyHold, "see what keeps it: systemctl status site.service"},
+		"little room":     {func(w *world) { w.short(100<<20, 0) }, "disk-short", v1alpha1.RemedyHold, "the journal: journalctl --disk-usage; journalctl --vacuum-size=200M"},
 		"another runs it": {func(w *world) { w.gone(runtime.Stopped); w.serves(facts.Listener{Whose: facts.CannotTell}) }, "answers-elsewhere", v1alpha1.RemedyHold, "spec.runtime.systemd: unit, user"},
 	} {
 		w := well()

@@ -184,6 +184,7 @@ func TestNobodyIsSentToAProcessManagerThatIsNotThere(t *testing.T) {
 		func(w *world) { w.local = facts.HTTP{Class: facts.Timeout}; w.status["local"] = no },
 		func(w *world) { w.process = facts.Process{}; w.status["process"], w.status["local"] = maybe, no },
 		func(w *world) { w.process.Crashes, w.status["local"] = 5, no },
+		func(w *world) { w.short(100<<20, 0) },
 	} {
 		w := well()
 		w.process.Home = "/var/lib/evenkeel"
@@ -292,6 +293,8 @@ func TestVerdicts(t *testing.T) {
 			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"it shows its metrics as it did before, and its own port is not opened", func(w *world) { w.elsewhere(9464) }, listened(3003, "99:1", 9464),
 			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"it listens where it showed its metrics before spec.port was changed", func(w *world) { w.elsewhere(9464) }, listened(3013, "99:1", 9464),
+			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"it shows its metrics as it did before, and has moved", func(w *world) { w.elsewhere(9464, 3013) }, listened(3003, "99:1", 9464),
 			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"it has opened another port, and is starting", func(w *world) {
