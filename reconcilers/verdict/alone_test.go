@@ -31,6 +31,9 @@ func TestEachConditionIsNeeded(t *testing.T) {
 	full := func(w *world) {
 		w.workers.Processes = []facts.Worker{{PID: 100, Open: 1022, OpenLimit: 1024}}
 	}
+	need := func(w *world) {
+		w.process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedRefused, Port: 8080}}
+	}
 	justNow := func(c *pass.Case) { c.Recent = c.Recent[1:] }
 	for _, tc := range []struct {
 		name, rule string
@@ -174,6 +177,14 @@ func TestEachConditionIsNeeded(t *testing.T) {
 		{"it is not as expected, and that it fails could not be asked", "lead-unknown", func(w *world) { w.unexpected(404); w.status["local"] = maybe }, nil},
 		{"it is not as expected, and has no process", "server-error", func(w *world) { w.unexpected(404); between(w) }, nil},
 		{"it does not answer, and has no process", "local-fails", func(w *world) { w.timesOut(); between(w) }, nil},
+		{"it gives no answer, and was never seen to give the one that is expected", "local-fails", func(w *world) { closed(w); w.local.Wants = "mark" }, nil},
+		{"it answers 404, and nothing is expected of it", "server-error", func(w *world) { w.fails(404) }, nil},
+		{"its log names what it needs, and it answers", "anything-else", func(w *world) { need(w); w.status["workers"] = no }, nil},
+		{"its log names what it needs, and it has no process", "server-error", func(w *world) {
+			w.fails(500)
+			between(w)
+			need(w)
+		}, nil},
 		{"its log names the database, and it has no process", "server-error", func(w *world) {
 			w.fails(500)
 			between(w)

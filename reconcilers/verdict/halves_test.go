@@ -122,6 +122,7 @@ func TestLivesAreCountedAsTheyCameAndWent(t *testing.T) {
 		{"one life", []glimpse{{"1:1", 0, false}, {"1:1", 0, false}}, 0, 1},
 		{"none was seen, none was counted", []glimpse{{"", 0, false}, {"", 0, false}}, 0, 0},
 		{"two seen", []glimpse{{"1:1", 0, false}, {"2:2", 0, false}}, 0, 2},
+		{"two counted between two looks", []glimpse{{"", 4, false}, {"", 5, false}}, 0, 2},
 		{"three counted between two looks", []glimpse{{"", 4, false}, {"", 6, false}}, 0, 3},
 		{"three counted, one ordered", []glimpse{{"", 4, false}, {"", 6, false}}, 1, 2},
 		{"more ordered than seen", []glimpse{{"1:1", 0, false}}, 5, 0},
@@ -170,6 +171,8 @@ func TestWhoeverStoppedItIsBelievedOnlyWhereItIsStopped(t *testing.T) {
 		change     func(w *world)
 	}{
 		{"errored after a stop", "process-gone", func(w *world) { w.gone(runtime.Errored) }},
+		{"errored after a stop, and PM2 could be brought back", "process-gone", func(w *world) { w.gone(runtime.Errored); w.process.Revival = "pm2 resurrect" }},
+		{"a process of its is left", "hung", func(w *world) { w.timesOut(); w.process.State = string(runtime.Stopped) }},
 		{"it runs again", "hung", func(w *world) { w.status["local"], w.local = no, facts.HTTP{Class: facts.Timeout} }},
 		{"not listed any more, and PM2 lives", "operator-stop", func(w *world) { w.gone(runtime.Missing); w.process.Rows = nil }},
 		{"PM2 was ended with it", "operator-stop", func(w *world) {

@@ -108,6 +108,7 @@ func TestAPauseIsNoHang(t *testing.T) {
 		"it takes none":                   {[]v1alpha1.Observation{silent(0, 0), silent(1, 5*time.Second), silent(1, 10*time.Second)}, "hung"},
 		"the one look at it is kept":      {[]v1alpha1.Observation{silent(0, 0), silent(1, 5*time.Second), silent(1, 5*time.Second)}, "database-silent"},
 		"it takes none at the first look": {[]v1alpha1.Observation{silent(1, 0)}, "hung"},
+		"it was not asked in between":     {[]v1alpha1.Observation{silent(1, 0), {At: instant(5 * time.Second)}, silent(1, 10*time.Second)}, "hung"},
 	} {
 		if v := Diagnose(&pass.Case{App: app(), Now: instant(10 * time.Second), Recent: tc.recent}); v.Rule != tc.rule {
 			t.Errorf("%s: rule %s, want %s", name, v.Rule, tc.rule)

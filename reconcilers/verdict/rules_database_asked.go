@@ -63,7 +63,7 @@ func (v *view) takesCalls() bool {
 		o := &v.c.Recent[n]
 		r, _ := o.Result(v1alpha1.CheckPort)
 		port, ok := facts.Of[facts.Port](o, v1alpha1.CheckPort)
-		if !ok || looks > 0 && r.At == last {
+		if !ok || r.At == last {
 			continue
 		}
 		if !slices.ContainsFunc(port.Listeners, func(l facts.Listener) bool { return l.Waiting > 0 }) {

@@ -79,11 +79,11 @@ var ruleMemoryHog = Rule{
 	When:    []condition{fails(v1alpha1.CheckMemory), answers},
 	says: func(v *view) string {
 		hog := ""
-		switch grown, known := v.grown(); {
-		case known && !v.asked && v.grewByWhatIsMissing(grown):
-			hog = "; " + v.growth() + ", but " + v.manager() + " could not be asked"
-		case known && grown > 0:
+		if grown, _ := v.grown(); grown >= 1<<20 {
 			hog = "; " + v.growth()
+			if !v.asked && v.grewByWhatIsMissing(grown) {
+				hog += ", but " + v.manager() + " could not be asked"
+			}
 		}
 		if v.memory.HogPID != 0 {
 			hog += fmt.Sprintf("; the largest other process is %s (pid %d) with %s", v.memory.HogName, v.memory.HogPID, mib(v.memory.HogBytes))

@@ -60,7 +60,7 @@ func (v *view) elsewhere() []facts.Place {
 
 var orphanUnderAnother = condition{
 	yes: "another PM2 daemon runs what listens on its port", no: "no other PM2 daemon runs what listens on its port",
-	holds: func(v *view) bool { l, ok := v.port.By(facts.OurOrphan); return ok && l.Under != 0 },
+	holds: func(v *view) bool { l, _ := v.port.By(facts.OurOrphan); return l.Under != 0 },
 }
 
 var ruleStrangerOnPort = Rule{

@@ -31,7 +31,7 @@ var (
 
 // blameWhoCouldNotBeAsked blames the process manager where it was its answer that lacked, and not this machine.
 func blameWhoCouldNotBeAsked(v *view, out *v1alpha1.Verdict) {
-	if !v.asked || v.lead.Check == v1alpha1.CheckProcess {
+	if !v.asked {
 		out.Blame = v1alpha1.BlameRuntime
 	}
 }

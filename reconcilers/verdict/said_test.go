@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,99 @@ func TestWhatIsSaidOfTheManager(t *testing.T) {
 	}
 }
 
+// TestWhoTookTheMemoryIsSaid: how much the application has grown where it is worth a word, who else is large, and who could
+// not be asked.
+func TestWhoTookTheMemoryIsSaid(t *testing.T) {
+	const grew = "; the application has grown by 100 MiB, everything else by 50 MiB"
+	grown := func(w *world) { w.memory.Tree = 300 << 20 }
+	unasked := func(w *world) { w.status["process"] = maybe }
+	always := func(c *pass.Case) { c.App.Spec.Checks.Memory.Restart = v1alpha1.MemoryRestartAlways }
+	for _, tc := range []struct {
+		name, rule string
+		change     func(w *world)
+		edit       func(c *pass.Case)
+		says       string // beside what the check says
+	}{
+		{"it grew", "memory-app-grew", grown, nil, grew},
+		{"it is to be restarted whoever grew", "memory-app-grew", grown, always, ""},
+		{"it did not grow", "memory-hog", func(*world) {}, nil, ""},
+		{"it grew by a little less than what is told", "memory-hog", func(w *world) { w.memory.Tree = 201<<20 - 1 }, nil, ""},
+		{"it grew by a little", "memory-hog", func(w *world) { w.memory.Tree = 201 << 20 }, nil, "; the application has grown by 1 MiB, everything else by 149 MiB"},
+		{"it grew, and PM2 could not be asked", "memory-hog", func(w *world) { grown(w); unasked(w) }, nil, grew + ", but PM2 could not be asked"},
+		{"it grew by too little, and PM2 could not be asked", "memory-hog", func(w *world) { w.memory.Tree = 210 << 20; unasked(w) }, nil,
+			"; the application has grown by 10 MiB, everything else by 140 MiB"},
+		{"it grew, and that was tried", "memory-hog", grown, func(c *pass.Case) {
+			c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "AppGrew"}}}
+		}, grew},
+		{"it grew, and something else was tried", "memory-app-grew", grown, func(c *pass.Case) {
+			c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "Hung"}}}
+		}, grew},
+		{"another is large", "memory-hog", func(w *world) { w.memory.HogName, w.memory.HogPID, w.memory.HogBytes = "java", 7, 700<<20 }, nil,
+			"; the largest other process is java (pid 7) with 700 MiB"},
+		{"it grew by a little, and another is large", "memory-hog", func(w *world) {
+			w.memory.Tree, w.memory.HogName, w.memory.HogPID, w.memory.HogBytes = 203<<20, "java", 7, 700<<20
+		}, nil, "; the application has grown by 3 MiB, everything else by 147 MiB; the largest other process is java (pid 7) with 700 MiB"},
+	} {
+		w := well()
+		w.status["memory"], w.memory.Available = no, 50<<20
+		tc.change(w)
+		c := twice(w)
+		lowFor(4 * time.Minute)(c)
+		if tc.edit != nil {
+			tc.edit(c)
+		}
+		if v := Diagnose(c); v.Rule != tc.rule || v.Message != "memory says so"+tc.says {
+			t.Errorf("%s: %s says %q, want %s and %q", tc.name, v.Rule, v.Message, tc.rule, tc.says)
+		}
+	}
+}
+
+// TestWhatIsSaidInFull: sentences and first hints that hold what was found.
+func TestWhatIsSaidInFull(t *testing.T) {
+	stopped := func(state runtime.State) func(w *world) {
+		return func(w *world) {
+			w.gone(state)
+			w.process.StopOrdered, w.process.StopOrderedFor = true, time.Minute
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(w *world)
+		says   string
+		next   string // the first hint
+	}{
+		{"another port", func(w *world) { w.elsewhere(3013, 3014) },
+			"the application listens on [::]:3013, [::]:3014, and port 3003 is expected (spec.port): one of the two is a mistake",
+			"see where it listens: ss -ltnp 'sport = :3013'"},
+		{"stopped by hand", stopped(runtime.Stopped), `"site" was stopped by hand 1m0s ago`, "start it: pm2 start site"},
+		{"taken out of the list", stopped(runtime.Missing), `"site" was taken out of PM2's list, and so stopped by hand 1m0s ago`, "start it: pm2 start ecosystem.config.js"},
+		{"it waits for another", func(w *world) {
+			w.fails(500)
+			w.process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedRefused, Port: 8080}}
+		}, "the application fails (local says so), and its log says why: a service (port 8080) did not take its connection",
+			"see what it could not reach: pm2 logs site --err --lines 50"},
+	} {
+		w := well()
+		tc.change(w)
+		v := Diagnose(lasting(w, time.Minute))
+		if v.Message != tc.says || v.Next[0] != tc.next {
+			t.Errorf("%s: %s says %q and %q", tc.name, v.Rule, v.Message, v.Next[0])
+		}
+		if v.Remedy != v1alpha1.RemedyHold || !v.ActAtLimit {
+			t.Errorf("%s: %s, and at its limit a recovery is tried: %v", tc.name, v.Remedy, v.ActAtLimit)
+		}
+	}
+	w := well()
+	w.timesOut()
+	c := twice(w)
+	for n := range c.Recent {
+		c.Recent[n].Results = slices.DeleteFunc(c.Recent[n].Results, func(r v1alpha1.CheckResult) bool { return r.Check == v1alpha1.CheckProcess })
+	}
+	if v := Diagnose(c); v.Message != "PM2 was not asked, so that it is not known what is wrong: local says so" {
+		t.Errorf("%s: %s", v.Rule, v.Message)
+	}
+}
+
 // TestWhatWasFoundIsSaid: each condition in its own words, with what was seen where there is more to say.
 func TestWhatWasFoundIsSaid(t *testing.T) {
 	for _, tc := range []struct {
@@ -124,6 +218,10 @@ func TestWhatWasFoundIsSaid(t *testing.T) {
 		{"the leading check", leadFails, func(*world) {}, nil, "the leading check does not fail: local says so"},
 		{"the leading check, which was asked", leadUnknown, func(*world) {}, nil, "the leading check could be asked: local says so"},
 		{"a check", fails(v1alpha1.CheckDisk), func(*world) {}, nil, "the check disk does not fail: disk says so"},
+		{"no status", noServerError, func(w *world) { w.local = facts.HTTP{Class: facts.Closed} }, nil, "it answers with an error of a server, or not at all"},
+		{"a status", noServerError, func(w *world) { w.fails(404) }, nil, "its answer is no error of a server (a status below 500): 404"},
+		{"another port", listensElsewhere, func(w *world) { w.elsewhere(3013) }, nil, "it listens on another port: [::]:3013"},
+		{"no other port", listensElsewhere, func(*world) {}, nil, "it is not seen to listen on another port than those that it opens beside its own"},
 		{"an answer", localTimesOut, func(*world) {}, nil, "it does not time out: Answered"},
 		{"the manager's word", managerBusy, func(w *world) { w.process.State = string(runtime.Waiting) }, nil,
 			"the process manager says that it is stopping, starting or about to restart it: Waiting"},
@@ -147,6 +245,16 @@ func TestWhatWasFoundIsSaid(t *testing.T) {
 			}
 		}, nil, "its log says, since it fails, that it could not reach something else, or was refused there: a database (port 6379) did not take its connection; " +
 			"a service did not answer in time; a service (port 443) could not be reached; the name of another machine did not resolve; a database refused its login"},
+		{"what it needs, beside a database that was asked and serves", needFails, func(w *world) {
+			w.asked(facts.DatabaseReachable)
+			w.process.Needs = []facts.Need{
+				{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 5432}, {Kind: facts.NeedDatabase, End: facts.NeedLogin}, {Kind: facts.NeedService, End: facts.NeedSilent},
+			}
+		}, nil, "its log says, since it fails, that it could not reach something else, or was refused there: a service did not answer in time"},
+		{"a database that was asked and serves on a socket", needFails, func(w *world) {
+			w.asked(facts.DatabaseReachable)
+			w.database.Where, w.process.Needs = "/run/postgresql", []facts.Need{{Kind: facts.NeedDatabase, End: facts.NeedRefused, Port: 5432}}
+		}, nil, "its log does not say, since it fails, that something else could not be reached"},
 		{"no needs", needFails, func(*world) {}, nil, "its log does not say, since it fails, that something else could not be reached"},
 		{"name servers that were not asked", nameServersFail, func(*world) {}, nil,
 			"the name servers answer, or they were not asked again"},

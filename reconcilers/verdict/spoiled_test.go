@@ -89,4 +89,8 @@ func TestNoHoldsLimitUndoesAnOperatorsStop(t *testing.T) {
 	if v := Diagnose(twice(w)); v.Rule != "operator-stop" || !v.ActAtLimit {
 		t.Errorf("%s, acts at its limit: %v", v.Rule, v.ActAtLimit)
 	}
+	w.process.FolderMissing = true
+	if v := Diagnose(twice(w)); v.Rule != "folder-missing" || v.ActAtLimit || v.AtLimit != ruleFolderMissing.AtLimit {
+		t.Errorf("%s, acts at its limit: %v (%s)", v.Rule, v.ActAtLimit, v.AtLimit)
+	}
 }

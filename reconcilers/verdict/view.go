@@ -4,6 +4,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/controller/pass"
@@ -28,7 +29,6 @@ type view struct {
 	disk     facts.Disk
 	host     facts.Host
 	workers  facts.Workers
-	environ  facts.Environment
 
 	// asked says that the process manager could be asked; running that there is a living process behind one of its rows.
 	asked, running bool
@@ -48,7 +48,6 @@ func look(c *pass.Case) *view {
 	v.disk, _ = facts.Of[facts.Disk](v.latest, v1alpha1.CheckDisk)
 	v.host, _ = facts.Of[facts.Host](v.latest, v1alpha1.CheckHost)
 	v.workers, _ = facts.Of[facts.Workers](v.latest, v1alpha1.CheckWorkers)
-	v.environ, _ = facts.Of[facts.Environment](v.latest, v1alpha1.CheckEnvironment)
 	v.asked = v.latest.Status(v1alpha1.CheckProcess) != metav1.ConditionUnknown
 	v.running = v.asked && v.process.Life != ""
 	return v
@@ -131,7 +130,7 @@ func (v *view) sinceRecovery() []v1alpha1.Observation {
 // processes that were seen and by the process manager's own counts, since a look can miss a life. Lives that ended because
 // somebody asked for it do not count.
 func (v *view) lives() int {
-	seen := map[string]bool{}
+	seen := sets.New[string]()
 	now := map[string]int64{} // each row's count at the last look, and then at the first one
 	first := map[string]int64{}
 	list := v.sinceRecovery()
@@ -140,12 +139,12 @@ func (v *view) lives() int {
 		if answersIn(o) || v.spoiledIn(o) {
 			break
 		}
-		p, ok := facts.Of[facts.Process](o, v1alpha1.CheckProcess)
-		if !ok || o.Status(v1alpha1.CheckProcess) == metav1.ConditionUnknown {
+		if o.Status(v1alpha1.CheckProcess) == metav1.ConditionUnknown {
 			continue
 		}
+		p, _ := facts.Of[facts.Process](o, v1alpha1.CheckProcess)
 		if p.Life != "" {
-			seen[p.Life] = true
+			seen.Insert(p.Life)
 		}
 		for _, row := range p.Rows {
 			if _, known := now[row.ID]; !known {
@@ -160,7 +159,7 @@ func (v *view) lives() int {
 			byCount = max(byCount, d+1)
 		}
 	}
-	return max(max(len(seen), byCount)-v.process.Ordered, 0)
+	return max(max(seen.Len(), byCount)-v.process.Ordered, 0)
 }
 
 // unmoved is for how long the process manager has said the same of the application, as far as was seen: the same state,

@@ -44,10 +44,24 @@ func TestWhatHasNotMoved(t *testing.T) {
 		if got := look(c).unmoved(); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}
+		if c.Record.Recovery == nil {
+			c.Recent, c.Now = c.Recent[2:], instant(time.Minute+3*time.Second)
+			if got := look(c).unmoved(); got != 3*time.Second {
+				t.Errorf("one look of three seconds ago: %s", got)
+			}
+		}
 		c.Record.Recovery = &v1alpha1.Recovery{StartedAt: instant(time.Hour)}
 		if got := look(c).unmoved(); got != 0 {
 			t.Errorf("%q: no look since the recovery, and it has not moved for %s", name, got)
 		}
+	}
+}
+
+// TestWhatWasNeverAskedHasNotStayed: where no look says anything of the process, nothing is known to be as it was.
+func TestWhatWasNeverAskedHasNotStayed(t *testing.T) {
+	c := &pass.Case{App: app(), Now: instant(time.Minute), Recent: []v1alpha1.Observation{{At: instant(0)}, {At: instant(time.Second)}}}
+	if got := look(c).unmoved(); got != 0 {
+		t.Errorf("it has not moved for %s", got)
 	}
 }
 
@@ -129,7 +143,7 @@ func TestADeployOfAnUnknownBuildIsRememberedForLong(t *testing.T) {
 
 // TestWordsOfTheCase are filled in as they are known.
 func TestWordsOfTheCase(t *testing.T) {
-	words := []string{"{rival}", "{at}", "{url}", "{host}", "{list}", "{log}", "{errors}", "{rows}", "{pid}", "{port}", "{deploy}"}
+	words := []string{"{rival}", "{at}", "{url}", "{host}", "{list}", "{log}", "{errors}", "{rows}", "{pid}", "{port}", "{deploy}", "{elsewhere}"}
 	for name, tc := range map[string]struct {
 		change func(w *world)
 		edit   func(c *pass.Case)
@@ -137,11 +151,15 @@ func TestWordsOfTheCase(t *testing.T) {
 	}{
 		"under PM2": {func(*world) {}, func(*pass.Case) {}, map[string]string{
 			"{at}": "www.example.test:443", "{host}": "www.example.test", "{list}": "pm2 ls", "{log}": "pm2 logs site --lines 50",
-			"{errors}": "pm2 logs site --err --lines 50", "{pid}": "100", "{port}": "3003", "{rival}": "", "{rows}": "", "{deploy}": "",
+			"{errors}": "pm2 logs site --err --lines 50", "{pid}": "100", "{port}": "3003", "{rival}": "", "{rows}": "", "{deploy}": "", "{elsewhere}": "",
 		}},
 		"kept by evenkeel": {func(w *world) { w.process.Output = "/o.log" }, keptByEvenkeel, map[string]string{
 			"{list}": "evenkeel status site", "{log}": "tail -n 50 /o.log", "{errors}": "tail -n 50 /o.log",
 		}},
+		"a service that writes to a file": {func(w *world) { w.process.Output = "/o.log" }, func(c *pass.Case) { ofSystemd(c) }, map[string]string{
+			"{list}": "systemctl status site.service", "{log}": "tail -n 50 /o.log", "{errors}": "tail -n 50 /o.log",
+		}},
+		"it listens elsewhere": {func(w *world) { w.elsewhere(3013) }, func(*pass.Case) {}, map[string]string{"{elsewhere}": "3013"}},
 		"at another port": {func(*world) {}, func(c *pass.Case) { c.App.Spec.Checks.Public.URL = "https://site.test:8443/x" },
 			map[string]string{"{at}": "site.test:8443", "{url}": "https://site.test:8443/x"}},
 		"no address": {func(*world) {}, func(c *pass.Case) { c.App.Spec.Checks.Public.URL = ":" }, map[string]string{"{at}": "", "{url}": "", "{host}": ""}},

@@ -49,9 +49,9 @@ func (v *view) clockIsWrong() string {
 	case clock.Before:
 		return "it stands before this program was written"
 	case clock.Compared && clock.Ahead.Abs() > apart && !rightly.Before(cert.NotBefore) && rightly.Before(cert.NotAfter):
-		by := "ahead of"
-		if clock.Ahead < 0 {
-			by = "behind"
+		by := "behind"
+		if clock.Ahead == clock.Ahead.Abs() {
+			by = "ahead of"
 		}
 		return fmt.Sprintf("it is %s %s that of the machine that answers", clock.Ahead.Abs().Round(time.Minute), by)
 	case cert.Problem == facts.NotYetValid && clock.Known && !clock.Kept:
@@ -74,7 +74,7 @@ func (v *view) certificate() string {
 		facts.UnknownAuthority: "its certificate is by somebody whom this machine does not trust: " + c.Issuer,
 		facts.IncompleteChain:  "only its own certificate is sent, without the one by which it was made: " + c.Issuer,
 	}[c.Problem]
-	if clock := v.public.Clock; text != "" && c.Problem == facts.Expired && clock != nil && clock.Known && !clock.Kept {
+	if clock := v.public.Clock; c.Problem == facts.Expired && clock != nil && clock.Known && !clock.Kept {
 		text += "; no time service keeps this machine's clock right"
 	}
 	if f := c.File; text != "" && f != nil && f.Path != "" && !f.Newer && f.Error == "" {

@@ -42,6 +42,12 @@ var wayCases = []struct {
 		"clock-wrong", v1alpha1.BlameHost, []string{"is 48h0m0s ahead of", "timedatectl"}},
 	{"another machine's clock says the same", facts.Public{HTTP: expired(nil), Clock: &facts.Clock{Compared: true, Ahead: time.Minute}}, "certificate", v1alpha1.BlameCertificate, nil},
 	{"the clock is wrong, and the certificate is too", facts.Public{HTTP: expired(nil), Clock: &facts.Clock{Compared: true, Ahead: 10 * time.Minute}}, "certificate", v1alpha1.BlameCertificate, nil},
+	{"the clock is behind, and the certificate is from later all the same", facts.Public{
+		HTTP: cert(facts.NotYetValid, 10*day, 90*day), Clock: &facts.Clock{Compared: true, Ahead: -24 * time.Hour, Known: true, Kept: true},
+	}, "certificate", v1alpha1.BlameCertificate, []string{"good from 2026-12-03"}},
+	{"the clock is behind", facts.Public{
+		HTTP: cert(facts.NotYetValid, day, 90*day), Clock: &facts.Clock{Compared: true, Ahead: -48 * time.Hour, Known: true, Kept: true},
+	}, "clock-wrong", v1alpha1.BlameHost, []string{"it is 48h0m0s behind that of the machine that answers"}},
 	{"the clock stands before this program was written", facts.Public{HTTP: cert(facts.NotYetValid, day, 90*day), Clock: &facts.Clock{Before: true}}, "clock-wrong", v1alpha1.BlameHost, nil},
 	{"not yet valid, and nobody keeps the clock", facts.Public{HTTP: cert(facts.NotYetValid, day, 90*day), Clock: &facts.Clock{Known: true}}, "clock-wrong", v1alpha1.BlameHost, nil},
 	{"not yet valid, and the clock is kept", facts.Public{HTTP: cert(facts.NotYetValid, day, 90*day), Clock: &facts.Clock{Known: true, Kept: true}}, "certificate", v1alpha1.BlameCertificate, []string{"good from 2026-11-24"}},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
@@ -102,10 +103,7 @@ func (v *view) builtBefore() bool {
 }
 
 func strangerIn(o *v1alpha1.Observation) bool {
-	p, ok := facts.Of[facts.Port](o, v1alpha1.CheckPort)
-	if !ok {
-		return false
-	}
+	p, _ := facts.Of[facts.Port](o, v1alpha1.CheckPort)
 	_, held := p.By(facts.Stranger)
 	return held
 }
@@ -115,7 +113,7 @@ func strangerIn(o *v1alpha1.Observation) bool {
 // that was asked.
 func (v *view) runElsewhere() bool {
 	known := v.c.Record.Learned != nil && len(v.c.Record.Learned.Marks) > 0
-	return v.asked && len(v.process.Rows) == 0 && v.answers() && notRunning(v) && (v.process.Daemon || !known)
+	return len(v.process.Rows) == 0 && v.answers() && notRunning(v) && (v.process.Daemon || !known)
 }
 
 // young says that the process is not believed yet, because so many before it have come and gone.
@@ -127,14 +125,14 @@ func (v *view) young() bool {
 // answeredLives counts the lives of the application that were seen to answer. While somebody else has its port, it is he
 // who answers.
 func (v *view) answeredLives() int {
-	seen := map[string]bool{}
+	seen := sets.New[string]()
 	for _, o := range v.sinceRecovery() {
-		p, ok := facts.Of[facts.Process](&o, v1alpha1.CheckProcess)
-		if ok && p.Life != "" && answersIn(&o) && o.Status(v1alpha1.CheckPort) != metav1.ConditionFalse {
-			seen[p.Life] = true
+		p, _ := facts.Of[facts.Process](&o, v1alpha1.CheckProcess)
+		if p.Life != "" && answersIn(&o) && o.Status(v1alpha1.CheckPort) != metav1.ConditionFalse {
+			seen.Insert(p.Life)
 		}
 	}
-	return len(seen)
+	return seen.Len()
 }
 
 // grewByWhatIsMissing says that the application's own growth explains why memory is low: without it there would be enough,
@@ -174,8 +172,8 @@ func (v *view) deployLately() string {
 	}
 	for n := len(v.c.Recent) - 1; n >= 0; n-- {
 		o := &v.c.Recent[n]
-		r, ok := o.Result(v1alpha1.CheckDeploy)
-		if !ok || v.c.Now.Since(r.At) > memory {
+		r, _ := o.Result(v1alpha1.CheckDeploy)
+		if v.c.Now.Since(r.At) > memory {
 			continue
 		}
 		if d, _ := facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy); len(d.AtWork) > 0 {
@@ -217,8 +215,8 @@ func describe(l facts.Listener) string {
 	if l.Folder != "" {
 		s += ", in " + l.Folder
 	}
-	if l.Since > 0 {
-		s += ", running for " + l.Since.Round(time.Second).String()
+	if since := l.Since.Round(time.Second); since != 0 {
+		s += ", running for " + since.String()
 	}
 	return s
 }
@@ -254,7 +252,7 @@ func expand(hints []string, v *view) []string {
 		elsewhere = strconv.Itoa(int(list[0].Port))
 	}
 	rival := ""
-	if l, ok := v.port.By(facts.OurOrphan); ok && l.Under != 0 {
+	if l, _ := v.port.By(facts.OurOrphan); l.Under != 0 {
 		rival = strconv.Itoa(l.Under)
 	} else if len(v.process.Rivals) > 0 {
 		rival = strconv.Itoa(v.process.Rivals[0])
