@@ -32,14 +32,15 @@ func (s *stepper) pendingAttempt() *v1alpha1.Attempt {
 }
 
 // account spends the pending attempt when, within its cooldown, something is confirmed to have failed that is blamed on
-// the application. What is blamed on others spends nothing, and neither does what fails while evenkeel is paused or only
-// observes; but an attempt that did not bring the application up has failed, whatever came after it.
+// the application. What is blamed on others spends nothing, but for an attempt at a hold's limit; and neither does what fails while
+// evenkeel is paused or only observes, or what an operator stops. But an attempt that did not bring the application up has failed,
+// whatever came after it.
 func (s *stepper) account(v *v1alpha1.Verdict) {
 	a := s.pendingAttempt()
 	if a == nil || s.r.Phase != v1alpha1.PhaseCooldown || !confirmed(&s.c, v) || (!v.OwnFault && !a.AtHoldLimit) {
 		return
 	}
-	if rec := s.r.Recovery; idle(s.c.App, s.c.Now) && (rec == nil || rec.Verified) {
+	if rec := s.r.Recovery; (rec == nil || rec.Verified) && (idle(s.c.App, s.c.Now) || v.Blame == v1alpha1.BlameOperator) {
 		return
 	}
 	i := s.r.Incident

@@ -92,6 +92,9 @@ func (c *checker) started(l *state.Loaded) {
 	}
 	c.owedAtStart(l, &got)
 	c.unwritten = false
+	if c.writing != nil && sameRecord(&got, c.writing) {
+		c.before = c.onDisk
+	}
 	c.onDisk, c.writing = got.DeepCopy(), nil
 	c.onDisk.Phase = got.ObservedPhase
 	c.started_ = false

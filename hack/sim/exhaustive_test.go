@@ -154,6 +154,9 @@ func TestEveryDecision(t *testing.T) {
 		}
 		if q.recovery != "none" {
 			began, ended := w.instantAt(w.now-90*time.Second), w.instantAt(w.now-70*time.Second)
+			if q.recovery == "verified" { // before the hold: one that has worked since would have ended it
+				began, ended = w.instantAt(w.now-3*time.Hour), w.instantAt(w.now-2*time.Hour)
+			}
 			r.Recovery = &v1alpha1.Recovery{ID: "1-1", Trigger: v1alpha1.TriggerAutomatic, StartedAt: began, Verified: q.recovery == "verified"}
 			if q.recovery != "open" {
 				r.Recovery.FinishedAt = &ended

@@ -35,7 +35,7 @@ var onceBroken = []once{
 		{Kind: "proxy-wrong", At: 64 * time.Minute, For: 58 * time.Minute},
 		{Kind: "pm2-stop", At: 98 * time.Minute, For: 40 * time.Minute},
 	}}, []plant{
-		{file: "controller/decide.go", from: "answeredBefore(c) {\n\t\treturn nil", to: "answeredBefore(c) {\n\t\treturn c.Record.Hold"},
+		{file: "controller/decide.go", from: "h == nil || lead.Status", to: "h == nil || false && lead.Status"},
 		{file: "controller/decide.go", from: " && v.Blame != v1alpha1.BlameOperator", to: ""},
 	}},
 	{"an operator's stop was held for ever, because another hold's limit was spent", Schedule{Length: 8 * time.Hour, Entries: []Entry{
@@ -127,7 +127,7 @@ var onceBroken = []once{
 		{Kind: "hang-always", At: 65 * time.Minute, For: time.Hour},
 		{Kind: "pause-until", At: 77 * time.Minute, For: 20 * time.Minute},
 	}}, []plant{
-		{file: "controller/incident.go", from: "if rec := s.r.Recovery; idle(s.c.App, s.c.Now) && (rec == nil || rec.Verified || s.c.App.Spec.Observes()) {", to: "if idle(s.c.App, s.c.Now) {"},
+		{file: "controller/incident.go", from: "(rec == nil || rec.Verified)", to: "(rec == nil || true)"},
 	}},
 	{"without a local check, the lives before a recovery that worked made a crash loop after it", Schedule{Variant: "inward", Length: 5 * time.Hour, Entries: []Entry{
 		{Kind: "hog", At: 92 * time.Minute, For: 174 * time.Minute},
@@ -154,13 +154,6 @@ var onceBroken = []once{
 		{Kind: "no-env-file", At: 111 * time.Minute, For: 20 * time.Minute},
 	}}, []plant{
 		{file: "hack/sim/may.go", from: "!atLimit && !unasked && a.ready", to: "!atLimit && (!unasked || true) && a.ready"},
-	}},
-	{"a recovery that spec.mode had ended was counted as one that had failed", Schedule{Length: 810 * time.Minute, Entries: []Entry{
-		{Kind: "reset", At: 61 * time.Minute},
-		{Kind: "errors-always", At: 4115400 * time.Millisecond, Phase: "Failed", For: 40 * time.Minute},
-		{Kind: "observe", At: 80 * time.Minute, Phase: "Failed", For: 8 * time.Minute},
-	}}, []plant{
-		{file: "hack/sim/attempts.go", from: " && !app.Spec.Observes()", to: ""},
 	}},
 	{"a stop that PM2 had not carried out yet was forgotten, because the site still answered", Schedule{Length: 159 * time.Minute, Entries: []Entry{
 		{Kind: "pm2-hangs", At: 107 * time.Minute, Phase: "Recovering", Delay: 8100 * time.Millisecond, For: 51 * time.Minute},
@@ -380,5 +373,23 @@ var onceBroken = []once{
 		{Kind: "pm2-stop", At: 175 * time.Minute, Phase: "Cooldown", Delay: 0, For: 40 * time.Minute},
 	}}, []plant{
 		{file: "controller/decide.go", from: "(answeredBefore(c) || answeredSince(c, h.Since))", to: "(answeredBefore(c) || answeredSince(c, h.Since) && false)"},
+	}},
+	{"an operator's stop spent the attempt that had been made at a hold's limit, and the application was held for good", Schedule{Variant: "once", Length: 14 * time.Hour, Entries: []Entry{
+		{Kind: "files-used-up", At: 2 * time.Hour, For: 17 * time.Minute},
+		{Kind: "pm2-stop", At: 7201 * time.Second, Phase: "Cooldown", Delay: 20 * time.Second, For: 40 * time.Minute},
+		{Kind: "crash-loop", At: 10 * time.Hour, For: 164 * time.Minute, N: 1},
+	}}, []plant{
+		{file: "controller/incident.go", from: "(idle(s.c.App, s.c.Now) || v.Blame == v1alpha1.BlameOperator)", to: "idle(s.c.App, s.c.Now)"},
+	}},
+	{"a state that was on disk when evenkeel was killed was not known to the simulator as the one before", Schedule{Length: 69733 * time.Minute, Entries: []Entry{
+		{Kind: "other-spec", At: 110 * time.Minute},
+		{Kind: "hang-always", At: 69695 * time.Minute, For: 149 * time.Minute},
+		{Kind: "reset", At: 69706 * time.Minute},
+		{Kind: "observe", At: 4182475100 * time.Millisecond, For: 20 * time.Minute},
+		{Kind: "lie", At: 69719 * time.Minute},
+		{Kind: "killed-often", At: 69719 * time.Minute, Phase: "Recovering", Delay: 2800 * time.Millisecond, For: 219900 * time.Millisecond, N: 682986},
+		{Kind: "reset", At: 4183854100 * time.Millisecond, N: 251415},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "\tif c.writing != nil && sameRecord(&got, c.writing) {\n\t\tc.before = c.onDisk\n\t}\n", to: ""},
 	}},
 }

@@ -124,9 +124,9 @@ func (c *checker) over(a *active) {
 
 func (c *checker) died(*life, string) { c.deaths++ }
 
-// mostWrites is how often the record may be written in an hour in which nothing has happened: ten times while a recovery is
-// proven to hold, six times for words that change, and a reminder or two.
-const mostWrites = 20
+// mostWrites is how often the record may be written in an hour in which nothing has happened: six times for words that
+// change, and a reminder or two. What is begun is counted as a whole hour, so that a recovery may be proven to hold, too.
+const mostWrites = 8
 
 // hourly bounds what evenkeel does while nothing happens: it writes where something has changed, and does not look more
 // often than the spec says. Every new process of an application that comes and goes is a change.

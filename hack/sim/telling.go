@@ -86,13 +86,16 @@ func (c *checker) event(e v1alpha1.Event) {
 	}
 }
 
-// owedAtStart finds out which of the two states was found, and what of it was not told.
+// owedAtStart finds out which of the two states was found, and what of it was not told. It may be neither: one that an editor had.
 func (c *checker) owedAtStart(l *state.Loaded, got *v1alpha1.AppStatus) {
 	switch {
 	case l.Lost || l.Restored || c.onDisk == nil:
 		c.owed = nil
-	case c.writing != nil && !sameRecord(got, c.onDisk):
+	case sameRecord(got, c.onDisk):
+	case c.writing != nil && sameRecord(got, c.writing):
 		c.owed = c.owedSoon
+	default:
+		c.owed = nil
 	}
 	c.owedSoon = nil
 }
