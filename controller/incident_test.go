@@ -287,3 +287,31 @@ func TestACooldownGrowsToAnHour(t *testing.T) {
 		}
 	}
 }
+
+// What an operator stops in the cooldown of an attempt has not failed by it, unless the attempt has brought nothing up.
+func TestWhatAnOperatorStopsSpendsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		blame   v1alpha1.Blame
+		outcome v1alpha1.StepOutcome
+		want    int32
+	}{
+		{"it had come up, and an operator stopped it", v1alpha1.BlameOperator, v1alpha1.StepDone, 0},
+		{"it had not come up, and stands stopped", v1alpha1.BlameOperator, v1alpha1.StepFailed, 1},
+		{"it had come up, and is held for again", v1alpha1.BlameDeploy, v1alpha1.StepDone, 1},
+	} {
+		r := newRig()
+		r.judge.verdict = downAndHeld
+		r.judge.verdict.Certain = true
+		for n := 0; n < 40 && !r.record.Recovery.Open(); n++ {
+			r.see(time.Minute, no, no)
+		}
+		wantPhase(t, r, v1alpha1.PhaseRecovering)
+		r.recover(tc.outcome)
+		r.judge.verdict.Rule, r.judge.verdict.Blame = "again", tc.blame
+		r.see(time.Second, no, no)
+		if a := r.record.Incident.Attempts; len(a) != 1 || !a[0].AtHoldLimit || r.record.Incident.Spent != tc.want {
+			t.Errorf("%s: %+v, %d spent, want %d", tc.name, a, r.record.Incident.Spent, tc.want)
+		}
+	}
+}
