@@ -146,6 +146,7 @@ func testListedTwice(w *world) {
 	serving := func() []proc { return slices.DeleteFunc([]proc{site}, func(p proc) bool { return !p.alive() }) }
 	p := s.proof("listed-twice", in).of(serving)
 	w.fault("pm2-twice")
+	w.within(60*time.Second, func() (string, bool) { return "no warning", len(in.byProgram()) > 0 && len(in.byWebhook()) > 0 })
 	s.waitPasses(10, 60*time.Second)
 	if n := count(w.pm2List(), "bbyatch"); n != 2 {
 		w.Fatalf("PM2 lists the site %d times, want twice", n)

@@ -208,3 +208,28 @@ func (v *view) givenUp() []string {
 	}
 	return ids
 }
+
+// startedAgain are the ids of the rows, where there are several, that were started at least three times since the oldest look.
+func (v *view) startedAgain() []string {
+	const often = 3
+	if len(v.process.Rows) < 2 {
+		return nil
+	}
+	before := map[string]int64{}
+	for n := len(v.c.Recent) - 1; n >= 0; n-- {
+		p, ok := facts.Of[facts.Process](&v.c.Recent[n], v1alpha1.CheckProcess)
+		if !ok || p.DaemonPID != v.process.DaemonPID {
+			break
+		}
+		for _, row := range p.Rows {
+			before[row.ID] = row.Restarts
+		}
+	}
+	var ids []string
+	for _, row := range v.process.Rows {
+		if was, ok := before[row.ID]; ok && row.Restarts-was >= often {
+			ids = append(ids, row.ID)
+		}
+	}
+	return ids
+}

@@ -36,7 +36,7 @@ var warnings = []Warning{
 		stands: certificateWarning,
 	},
 	warnTwoDaemons,
-	warnGivenUp,
+	warnRow,
 	warnKilled,
 	warnBuild,
 }
@@ -73,19 +73,22 @@ var warnTwoDaemons = Warning{
 	},
 }
 
-// warnGivenUp: to restart all for the sake of one would take down those that serve.
-var warnGivenUp = Warning{
-	Reason: "RowGivenUp", Sees: "PM2 has given up on one of several rows of the name, while others run", Blame: v1alpha1.BlameApp,
-	Next: []string{"see why it dies: pm2 logs {name} --err --lines 50", "start it again by its id: pm2 restart {rows}"},
+// warnRow: to restart all for the sake of one would take down those that serve.
+var warnRow = Warning{
+	Reason: "RowFails", Sees: "PM2 has given up on one of several rows of the name, or starts it again and again, while others run", Blame: v1alpha1.BlameApp,
+	Next: []string{"see why it dies: pm2 logs {name} --err --lines 50", "one too many? pm2 delete {rows}; else start it again by its id: pm2 restart {rows}"},
 	stands: func(v *view) (string, metav1.ConditionStatus) {
 		if !v.asked {
 			return v.manager() + " could not be asked", metav1.ConditionUnknown
 		}
+		of := fmt.Sprintf("of the %d rows of %q", len(v.process.Rows), v.name())
 		if down := v.givenUp(); v.running && len(down) > 0 {
-			return fmt.Sprintf("%s has given up on %d of the %d rows of %q (id %s); the others run",
-				v.manager(), len(down), len(v.process.Rows), v.name(), strings.Join(down, ", ")), metav1.ConditionTrue
+			return fmt.Sprintf("%s has given up on %d %s (id %s); the others run", v.manager(), len(down), of, strings.Join(down, ", ")), metav1.ConditionTrue
 		}
-		return "none of its rows was given up beside others that run", metav1.ConditionFalse
+		if again := v.startedAgain(); v.answers() && len(again) > 0 && len(again) < len(v.process.Rows) {
+			return fmt.Sprintf("%s starts %d %s (id %s) again and again; the others run", v.manager(), len(again), of, strings.Join(again, ", ")), metav1.ConditionTrue
+		}
+		return "none of its rows fails beside others that run", metav1.ConditionFalse
 	},
 }
 

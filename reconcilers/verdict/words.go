@@ -257,8 +257,12 @@ func expand(hints []string, v *view) []string {
 	} else if len(v.process.Rivals) > 0 {
 		rival = strconv.Itoa(v.process.Rivals[0])
 	}
+	rows := v.givenUp()
+	if len(rows) == 0 {
+		rows = v.startedAgain()
+	}
 	fill := strings.NewReplacer(append(v.databaseWords(),
-		"{local}", v.local.URL, "{rival}", rival, "{elsewhere}", elsewhere, "{rows}", strings.Join(v.givenUp(), " "),
+		"{local}", v.local.URL, "{rival}", rival, "{elsewhere}", elsewhere, "{rows}", strings.Join(rows, " "),
 		"{log}", log, "{errors}", errors, "{list}", v.list(), "{start}", v.start(),
 		"{app}", v.c.App.Name, "{name}", v.name(), "{port}", strconv.Itoa(int(v.c.App.Spec.Port)), "{home}", v.process.Home,
 		"{directory}", v.c.App.Spec.Directory, "{url}", public, "{host}", host, "{at}", at, "{deploy}", deploy,
