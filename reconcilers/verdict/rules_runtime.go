@@ -209,16 +209,13 @@ func (v *view) givenUp() []string {
 	return ids
 }
 
-// startedAgain are the ids of the rows, where there are several, that were started at least three times since the oldest look.
+// startedAgain are the ids of the rows that were started at least three times since the oldest look that there is.
 func (v *view) startedAgain() []string {
-	const often = 3
-	if len(v.process.Rows) < 2 {
-		return nil
-	}
+	const often int64 = 3
 	before := map[string]int64{}
-	for n := len(v.c.Recent) - 1; n >= 0; n-- {
-		p, ok := facts.Of[facts.Process](&v.c.Recent[n], v1alpha1.CheckProcess)
-		if !ok || p.DaemonPID != v.process.DaemonPID {
+	for n := len(v.c.Recent) - 2; n >= 0; n-- {
+		p, _ := facts.Of[facts.Process](&v.c.Recent[n], v1alpha1.CheckProcess)
+		if p.DaemonPID != v.process.DaemonPID {
 			break
 		}
 		for _, row := range p.Rows {

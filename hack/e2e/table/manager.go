@@ -34,6 +34,7 @@ var manager = []Row{
 		Name: "run-by-another-user", Failure: "the site is run by another user's PM2, and evenkeel's own knows nothing of it",
 		Faults: []string{"pm2-elsewhere other"}, Unseen: true, Action: Hold, Blame: manages, Rules: []string{"answers-elsewhere"}, App: Replaced, Starts: true,
 		Says: []string{"user other"}, Check: "one-daemon", Seconds: 50,
+		MayHold: operator, // where it takes long to come back under its own PM2, whose list it was taken out of
 	},
 	{
 		Name: "another-home", Failure: "it hangs, under a PM2 of another home than the user's usual one",
