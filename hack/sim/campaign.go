@@ -45,11 +45,9 @@ type finding struct {
 // totals are what a campaign has come to.
 type totals struct {
 	episodes, faults, judged, passes, jumped, steps, writes, events, alerts, kills int
-	lasted                                                                         time.Duration
+	years                                                                          float64 // a time.Duration holds 292 of them
 	hits                                                                           map[hit]int
 }
-
-func (t totals) years() float64 { return t.lasted.Hours() / 24 / 365.25 }
 
 // run runs episodes until the end, or until findings enough are made.
 func (c *campaign) run(enough int) {
@@ -64,7 +62,7 @@ func (c *campaign) run(enough int) {
 			for {
 				c.mu.Lock()
 				n := c.next
-				over := c.episodes > 0 && n >= c.first+c.episodes || c.years > 0 && c.total.years() >= c.years ||
+				over := c.episodes > 0 && n >= c.first+c.episodes || c.years > 0 && c.total.years >= c.years ||
 					!c.until.IsZero() && time.Now().After(c.until) ||
 					c.cpu > 0 && cpuTime() >= c.cpu || len(c.broken) >= enough
 				c.next++
@@ -116,7 +114,7 @@ func (c *campaign) episode(n int) {
 	t.events += s.events
 	t.alerts += s.alerts
 	t.kills += s.kills
-	t.lasted += s.w.now
+	t.years += s.w.now.Hours() / 24 / 365.25
 	for h, times := range s.hits {
 		t.hits[h] += times
 	}
@@ -145,7 +143,7 @@ func (c *campaign) report(w io.Writer) {
 	t := &c.total
 	fmt.Fprintf(w, "%.1f s of processor time; seed %d, episodes %d to %d: %.1f years, %d faults (%d of them judged alone), %d passes made and %d jumped over, "+
 		"%d steps, %d writes, %d events, %d alerts, evenkeel killed %d times; journals %s\n",
-		cpuTime().Seconds(), c.seed, c.first, c.first+t.episodes-1, t.years(), t.faults, t.judged, t.passes, t.jumped, t.steps, t.writes, t.events, t.alerts, t.kills, c.sum())
+		cpuTime().Seconds(), c.seed, c.first, c.first+t.episodes-1, t.years, t.faults, t.judged, t.passes, t.jumped, t.steps, t.writes, t.events, t.alerts, t.kills, c.sum())
 }
 
 // What a campaign of full length, ten minutes on two cores, has to come to.
@@ -159,7 +157,7 @@ const (
 // missed says which of the bounds for a full length were not met; empty if all were.
 func (c *campaign) missed() string {
 	var list []string
-	if y := c.total.years(); y < wantYears {
+	if y := c.total.years; y < wantYears {
 		list = append(list, fmt.Sprintf("%.1f years of %d", y, wantYears))
 	}
 	if f := c.total.faults; f < wantFaults {

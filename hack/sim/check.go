@@ -295,8 +295,11 @@ func (c *checker) noteHold(after *v1alpha1.AppStatus) {
 
 // ends: a recovery has ended.
 func (c *checker) ends(rec *v1alpha1.Recovery) {
-	if c.needStart == rec.ID && c.s.w.app == nil { // else somebody has started it
-		c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
+	if c.needStart == rec.ID {
+		if c.s.w.app == nil {
+			c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
+		}
+		c.needStart = "" // somebody has started it, or the stop has never come about
 	}
 	if rec.Trigger == v1alpha1.TriggerAutomatic {
 		c.attempts.ends(rec, c.lastStartAt)

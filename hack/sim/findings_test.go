@@ -314,7 +314,7 @@ var onceBroken = []once{
 		{Kind: "reset", At: 6616200 * time.Millisecond},
 		{Kind: "pm2-restart", At: 6677200 * time.Millisecond, Phase: "Recovering", Delay: 8500 * time.Millisecond},
 	}}, []plant{
-		{file: "hack/sim/check.go", from: "c.needStart == rec.ID && c.s.w.app == nil {", to: "c.needStart == rec.ID && !c.s.w.well() {"},
+		{file: "hack/sim/check.go", from: "if c.s.w.app == nil {\n\t\t\tc.s.fail(\"recovery", to: "if !c.s.w.well() {\n\t\t\tc.s.fail(\"recovery"},
 	}},
 	{"an application that was not listed any more was taken to come and go", Schedule{Variant: "once", Length: 136 * time.Minute, Entries: []Entry{
 		{Kind: "proxy-down", At: 94 * time.Minute, For: 195 * time.Minute},
@@ -383,5 +383,12 @@ var onceBroken = []once{
 		{Kind: "reset", At: 4183854100 * time.Millisecond, N: 251415},
 	}}, []plant{
 		{file: "hack/sim/check.go", from: "\tif c.writing != nil && sameRecord(&got, c.writing) {\n\t\tc.before = c.onDisk\n\t}\n", to: ""},
+	}},
+	{"a stop that never came about, since its PM2 hung and evenkeel was killed, was taken for one without a start", Schedule{Length: 4 * time.Hour, Entries: []Entry{
+		{Kind: "pm2-hangs", At: 7199 * time.Second, For: 100 * time.Second},
+		{Kind: "demand", At: 2 * time.Hour},
+		{Kind: "demand-while-down", At: 7201 * time.Second, Phase: "Recovering", Delay: 4 * time.Second, N: 1},
+	}}, []plant{
+		{file: "hack/sim/check.go", from: "\t\tc.needStart = \"\" // somebody", to: "\t\t// somebody"},
 	}},
 }
