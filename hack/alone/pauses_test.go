@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -94,6 +95,10 @@ func (m *machine) deployEndedBy(sig syscall.Signal) {
 	_ = os.Remove(at)
 	cmd := m.operator("deploy", "site", "--for", lasts, "--", "/bin/sh", "-c", "echo $$ >at-work.new && mv at-work.new at-work && exec sleep 300")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Under nohup a hangup is ignored by whatever we start, unless we take it ourselves.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	if err := cmd.Start(); err != nil {
 		m.Fatal(err)
 	}

@@ -187,8 +187,9 @@ func stop(t *testing.T, w *world, name string, timeout time.Duration) runtime.St
 }
 
 func errored(t *testing.T, w *world) {
-	p := w.untilState("errored", runtime.Errored)
-	if p.PID != 0 || p.ExitCode == nil || *p.ExitCode != 3 {
+	// PM2 says so a moment before it forgets the pid.
+	p := w.until("errored", "given up", func(p runtime.Process) bool { return p.State == runtime.Errored && p.PID == 0 })
+	if p.ExitCode == nil || *p.ExitCode != 3 {
 		t.Errorf("row %+v", p)
 	}
 	h, err := w.m.Exits(t.Context(), w.app("errored"), time.Time{})
