@@ -111,39 +111,30 @@ func TestObservingDoesNotSpendTheLimitOfAHold(t *testing.T) {
 	wantPhase(t, r, v1alpha1.PhaseRecovering)
 }
 
+// What was only observed spends nothing; an attempt from before has failed, whoever looks on.
 func TestObservingNeitherGivesUpNorSpends(t *testing.T) {
-	r := newRig()
-	r.see(0, no, no)
-	r.recover(v1alpha1.StepDone)
-	r.app.Spec.Mode = v1alpha1.ModeObserve // within the cooldown
-	for range 20 {
+	for _, tc := range []struct {
+		verify v1alpha1.StepOutcome // of the attempt from before
+		want   int32
+	}{{v1alpha1.StepDone, 0}, {v1alpha1.StepFailed, 1}} {
+		r := newRig()
+		r.see(0, no, no)
+		r.recover(tc.verify)
+		r.app.Spec.Mode = v1alpha1.ModeObserve // within the cooldown
+		for range 20 {
+			r.see(time.Minute, no, no)
+		}
+		wantPhase(t, r, v1alpha1.PhaseDegraded)
+		if spent := r.record.Incident.Spent; spent != tc.want {
+			t.Fatalf("after an attempt that was %s: %d are spent, want %d", tc.verify, spent, tc.want)
+		}
+		r.record.Incident.Spent = 3
+		r.record.Would = nil
 		r.see(time.Minute, no, no)
-	}
-	wantPhase(t, r, v1alpha1.PhaseDegraded)
-	if spent := r.record.Incident.Spent; spent != 0 {
-		t.Fatalf("%d attempts are spent by what was only observed", spent)
-	}
-	r.record.Incident.Spent = 3
-	r.record.Would = nil
-	r.see(time.Minute, no, no)
-	wantPhase(t, r, v1alpha1.PhaseDegraded)
-	if would := r.journalled(v1alpha1.ReasonWouldRecover); !strings.Contains(would[len(would)-1], "would give up now") {
-		t.Fatalf("journalled %q, want that it would give up", would)
-	}
-}
-
-// An attempt from before has failed, whoever looks on.
-func TestAnAttemptThatFailedIsSpentThoughEvenkeelOnlyObservesSince(t *testing.T) {
-	r := newRig()
-	r.see(0, no, no)
-	r.recover(v1alpha1.StepFailed)
-	r.app.Spec.Mode = v1alpha1.ModeObserve // within the cooldown
-	for range 20 {
-		r.see(time.Minute, no, no)
-	}
-	wantPhase(t, r, v1alpha1.PhaseDegraded)
-	if spent := r.record.Incident.Spent; spent != 1 {
-		t.Fatalf("%d attempts are spent, want the one that was made", spent)
+		wantPhase(t, r, v1alpha1.PhaseDegraded)
+		if would := r.journalled(v1alpha1.ReasonWouldRecover); !strings.Contains(would[len(would)-1], "would give up now") {
+			t.Fatalf("journalled %q, want that it would give up", would)
+		}
 	}
 }
 

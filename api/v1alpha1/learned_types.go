@@ -61,8 +61,8 @@ type Baseline struct {
 	Incarnation string `json:"incarnation"`
 	// Bytes is the memory of its whole tree.
 	Bytes int64 `json:"bytes"`
-	// Rest is what everything else on the machine used at that time, in bytes: all that was not available, without its tree.
-	// 0 where memory was low then, so that it says nothing of what is normal.
+	// Rest is what everything else on the machine used at that time, in bytes: all that was not available, without its tree; or less,
+	// where it has shrunk by minAvailable since. 0 where memory was low then, so that it says nothing of what is normal.
 	Rest int64 `json:"rest,omitempty"`
 	// Settled says that it was taken at baselineAfter, and not at the first good answer.
 	Settled bool `json:"settled,omitempty"`

@@ -46,7 +46,8 @@ func (b *attemptBook) failed(incident int64) (n int) {
 }
 
 // countAttempt decides, at the first look after the end of a recovery that was not verified, whether it has failed: the
-// fault is the application's own, and nothing of somebody else's has stood since it began. What somebody else does before the cooldown is over may be blamed for it all the same: who comes late cannot tell.
+// fault is the application's own, and nothing of somebody else's has stood since it began. What somebody else does before the
+// cooldown is over may be blamed for it all the same: who comes late cannot tell.
 func (c *checker) countAttempt(after *v1alpha1.AppStatus) {
 	stopped := c.s.w.pm2.standing && !c.s.w.pm2.byKeeper // by an operator
 	if last := c.attempts.last; last != nil && after.Phase == v1alpha1.PhaseCooldown && (stopped || c.s.foreignStands() || seesNothing(c.s.k.appOr(c.s), c.s.w)) {

@@ -49,9 +49,9 @@ func (v *view) clockIsWrong() string {
 	case clock.Before:
 		return "it stands before this program was written"
 	case clock.Compared && clock.Ahead.Abs() > apart && !rightly.Before(cert.NotBefore) && rightly.Before(cert.NotAfter):
-		by := "behind"
-		if clock.Ahead == clock.Ahead.Abs() {
-			by = "ahead of"
+		by := "ahead of"
+		if clock.Ahead < 0 {
+			by = "behind"
 		}
 		return fmt.Sprintf("it is %s %s that of the machine that answers", clock.Ahead.Abs().Round(time.Minute), by)
 	case cert.Problem == facts.NotYetValid && clock.Known && !clock.Kept:
