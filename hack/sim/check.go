@@ -10,6 +10,7 @@ import (
 	"github.com/evenkeel/evenkeel/controller"
 	"github.com/evenkeel/evenkeel/controller/pass"
 	"github.com/evenkeel/evenkeel/reconcilers/recovery"
+	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"github.com/evenkeel/evenkeel/state"
 )
 
@@ -299,7 +300,9 @@ func (c *checker) ends(rec *v1alpha1.Recovery) {
 		if c.s.w.app == nil {
 			c.s.fail("recovery %s has stopped the application, and ends without starting it", rec.ID)
 		}
-		c.needStart = "" // somebody has started it, or the stop has never come about
+		if rec.Verified && c.s.w.pm2.state != runtime.Stopping {
+			c.needStart = "" // evenkeel has seen that somebody has started it, or that the stop has never come about
+		}
 	}
 	if rec.Trigger == v1alpha1.TriggerAutomatic {
 		c.attempts.ends(rec, c.lastStartAt)

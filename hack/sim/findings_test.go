@@ -389,6 +389,6 @@ var onceBroken = []once{
 		{Kind: "demand", At: 2 * time.Hour},
 		{Kind: "demand-while-down", At: 7201 * time.Second, Phase: "Recovering", Delay: 4 * time.Second, N: 1},
 	}}, []plant{
-		{file: "hack/sim/check.go", from: "\t\tc.needStart = \"\" // somebody", to: "\t\t// somebody"},
+		{file: "hack/sim/check.go", from: "\t\t\tc.needStart = \"\" // evenkeel", to: "\t\t\t// evenkeel"},
 	}},
 }
