@@ -63,8 +63,9 @@ func testPair(w *world, p table.Pair) {
 	}
 	w.pairTold(in, p, t0)
 	lifted := time.Now()
-	w.clear(faultArgs(p[1].Fault)[0])
-	w.clear(faultArgs(p[0].Fault)[0])
+	for _, part := range p.Lifted() {
+		w.clear(faultArgs(part.Fault)[0])
+	}
 	reset := ""
 	w.eventually(2*time.Minute, "Healthy, with the site's own 200 through Nginx", func() (string, bool) {
 		if st := s.state(); st.Phase == v1alpha1.PhaseFailed && reset == "" {

@@ -23,6 +23,8 @@ type Part struct {
 	Shows time.Duration
 	// Blinds says that with it little can be told for certain of anything else, and may go on to be taken for well.
 	Blinds bool
+	// Last says that it can be lifted only where the application can be started: after the other.
+	Last bool
 }
 
 // How soon a fault shows, at an interval of a second and a timeout of two.
@@ -53,7 +55,7 @@ func Parts() []Part {
 		{Fault: "env-changed", Takes: "env", Outside: true, Blame: config},
 		{Fault: "env-missing", Takes: "env", Outside: true, Blame: config, Shows: soon},
 		{Fault: "pm2-stop", Takes: "manager", Blame: operator, Shows: soon},
-		{Fault: "pm2-delete", Takes: "manager", Blame: blames(v1alpha1.BlameOperator, v1alpha1.BlameApp, v1alpha1.BlameRuntime), Shows: soon},              // if somebody answers all the same
+		{Fault: "pm2-delete", Takes: "manager", Blame: blames(v1alpha1.BlameOperator, v1alpha1.BlameApp, v1alpha1.BlameRuntime), Shows: soon, Last: true},  // if somebody answers all the same
 		{Fault: "pm2-daemon-hang", Takes: "manager", Outside: true, Blame: manages, Blinds: true},                                                          // whose port it is, say
 		{Fault: "pm2-daemon-kill", Takes: "manager", Lost: []string{"pm2", "shop"}, Blame: blames(v1alpha1.BlameRuntime, v1alpha1.BlamePort), Shows: soon}, // what hangs outlives it
 		{Fault: "memory-low", Takes: "memory", Outside: true, Blame: memory},
@@ -79,6 +81,14 @@ func (p Pair) Told() (blame []v1alpha1.Blame, within time.Duration) {
 		return blame, 0
 	}
 	return blame, max(p[0].Shows, p[1].Shows)
+}
+
+// Lifted are its faults in the order in which they can be lifted: the one that came last first, unless that one has to wait.
+func (p Pair) Lifted() Pair {
+	if p[1].Last {
+		return p
+	}
+	return Pair{p[1], p[0]}
 }
 
 // Pairs are all that are possible.

@@ -188,6 +188,23 @@ func TestWhatAPairMustTell(t *testing.T) {
 	}
 }
 
+func TestInWhichOrderAPairIsLifted(t *testing.T) {
+	first, second, last := Part{Fault: "first"}, Part{Fault: "second"}, Part{Fault: "last", Last: true}
+	for _, c := range []struct {
+		pair  Pair
+		order string
+	}{
+		{Pair{first, second}, "second, first"},
+		{Pair{first, last}, "first, last"},
+		{Pair{last, second}, "second, last"},
+	} {
+		lifted := c.pair.Lifted()
+		if got := lifted[0].Fault + ", " + lifted[1].Fault; got != c.order {
+			t.Errorf("%s, want %s", got, c.order)
+		}
+	}
+}
+
 func TestHowManyRecoveriesARowHas(t *testing.T) {
 	for _, c := range []struct {
 		row         Row
