@@ -163,7 +163,7 @@ run_e2e() {
   as_root hack/stack up
   export E2E_SEED=${E2E_SEED:-$(commit_seed)} E2E_FULL=${E2E_FULL:-0} E2E_PAIRS=${E2E_PAIRS:-2}
   printf 'again: E2E_SEED=%s E2E_FULL=%s E2E_PAIRS=%s hack/%s %s\n' "$E2E_SEED" "$E2E_FULL" "$E2E_PAIRS" "${0##*/}" "$name"
-  logged "3-$name" as_root go test -tags e2e -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" "$@" ./hack/e2e/...
+  logged "3-$name" as_root go test -tags e2e -p 1 -v -count=1 -timeout "${E2E_TIMEOUT:-20m}" "$@" ./hack/e2e/...
 }
 
 # check_vps [PATTERN]: evenkeel as a service, on a machine with systemd of its own; the tests that PATTERN names, or all. Where a

@@ -232,14 +232,15 @@ apps_start() {
   if [[ $began || ! -s $live/home/deploy/.pm2/dump.pm2 ]]; then pm2 -s save --force >/dev/null 2>&1 || true; fi
 }
 
-# untainted: no fault hook was used in the running site's process
+# untainted: no fault hook was used in the running site's process, and it was not started without its .env
 untainted() {
   local p f
   p=$(app_pid) || return 1
   for f in "$run"/faults/*; do
     [[ $(cat "$f" 2>/dev/null) == "taint $p $(start_of "$p")" ]] && return 1
   done
-  as deploy curl -s -m 3 "http://127.0.0.1:$APP_PORT/api/fault/state" 2>/dev/null | grep -q '"touched":false'
+  as deploy curl -s -m 3 "http://127.0.0.1:$APP_PORT/api/fault/state" 2>/dev/null | grep -q '"touched":false' &&
+    http_ok "http://127.0.0.1:$APP_PORT/yachts" 5
 }
 
 bystanders_start() {
