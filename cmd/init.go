@@ -17,6 +17,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 	"github.com/evenkeel/evenkeel/reconcilers/survey"
 	"github.com/evenkeel/evenkeel/reconcilers/survey/draft"
+	"github.com/evenkeel/evenkeel/reconcilers/systemd"
 	"github.com/evenkeel/evenkeel/state/desired"
 )
 
@@ -30,18 +31,20 @@ func newInitCommand(g *globals) *cobra.Command {
 	var file string
 	var force bool
 	c := &cobra.Command{
-		Use:   "init [PROCESS]",
+		Use:   "init [NAME]",
 		Short: "Look at this machine, and write the first desired-state file",
-		Long: `Init looks at this machine and writes a commented desired-state file of what it sees: PM2's list and how the process is
-run, the port on which it listens, the Nginx server block that leads there, what the public address answers, which
-variables the .env files name (never what they say), how much memory there is. It asks nothing, changes nothing, and
-starts no PM2 daemon. What it could not find out it says, in the file too; and it warns of other watchdogs at work.
+		Long: `Init looks at this machine and writes a commented desired-state file of what it sees: PM2's list, or the unit of systemd's
+that holds the port, and how the process is run, the port on which it listens, the Nginx server block that leads there, what
+the public address answers, which variables the .env files name (never what they say), how much memory there is. It asks
+nothing, changes nothing, and starts no PM2 daemon. What it could not find out it says, in the file too; and it warns of
+other watchdogs at work.
 
-PROCESS is the name that "pm2 ls" shows. Without it, the only application is taken, or the only one that serves HTTP. Run
-it as the user who runs PM2. A file that is there is not overwritten without --force.
+NAME is one that "pm2 ls" shows, or a unit such as my-site.service. Without it, the only application of PM2's is taken, or
+the only one that serves HTTP; where PM2 has none of either, the only service that does and whose unit was written on this
+machine. Run it as the user who runs the application. A file that is there is not overwritten without --force.
 
 It exits with 0 if a file was written, with 1 if not.`,
-		Example: examples("evenkeel init", "evenkeel init my-site -o /etc/evenkeel/my-site.yaml", "evenkeel init my-site -o -   # print it"),
+		Example: examples("evenkeel init", "evenkeel init my-site -o /etc/evenkeel/my-site.yaml", "evenkeel init my-site.service -o -   # print it"),
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return g.init(c.Context(), strings.Join(args, ""), file, force)
@@ -62,9 +65,10 @@ func (g *globals) init(ctx context.Context, process, file string, force bool) er
 	}
 	look := g.survey
 	if look == nil {
-		manager := pm2.New()
+		manager, units := pm2.New(), systemd.New()
 		defer manager.Close()
-		look = (&survey.Surveyor{PM2: manager}).Survey
+		defer units.Close()
+		look = (&survey.Surveyor{PM2: manager, Systemd: units}).Survey
 	}
 	ctx, cancel := context.WithTimeout(ctx, initLimit)
 	defer cancel()
@@ -118,7 +122,7 @@ func explainSurvey(err error) error {
 		}
 		return fmt.Errorf("%w; say which: %s", err, strings.Join(commands, ", or "))
 	case errors.As(err, &choice):
-		return fmt.Errorf("%w; start the application under PM2 first, or look as the user who runs it: sudo -iu USER evenkeel init", err)
+		return fmt.Errorf("%w; start the application first, name its unit (evenkeel init UNIT.service), or look as the user who runs it: sudo -iu USER evenkeel init", err)
 	case errors.Is(err, runtime.ErrTimeout):
 		return fmt.Errorf("%w; try it again when PM2 answers: pm2 ping", err)
 	}

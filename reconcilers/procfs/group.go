@@ -4,6 +4,7 @@ package procfs
 
 import (
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -41,6 +42,29 @@ func InUnit(group, unit string) bool {
 		}
 	}
 	return false
+}
+
+// SystemManager stands for the system's service manager where a user's number would stand for that user's own.
+const SystemManager = -1
+
+// Service is the service of systemd's that a control group belongs to, and whose manager keeps it: a user's number, or
+// [SystemManager]. unit is empty where it is none: in a login, in another scope, and where systemd keeps nothing.
+func Service(group string) (unit string, manager int) {
+	manager = SystemManager
+	for name := range strings.SplitSeq(group, "/") {
+		switch path.Ext(name) {
+		case ".scope":
+			return "", manager
+		case ".service":
+			id, is := strings.CutPrefix(strings.TrimSuffix(name, ".service"), "user@")
+			if uid, err := strconv.ParseUint(id, 10, 31); is && err == nil && manager == SystemManager {
+				manager = int(uid)
+				continue
+			}
+			return strings.TrimPrefix(name, "_"), manager // which stands before what could be taken for a file of the kernel's
+		}
+	}
+	return "", manager
 }
 
 // Outputs are the files behind a process's standard output and standard error, as the kernel names them: a path, or a word such

@@ -39,6 +39,31 @@ func TestInUnit(t *testing.T) {
 	}
 }
 
+func TestTheServiceOfAControlGroup(t *testing.T) {
+	for group, want := range map[string]struct {
+		unit    string
+		manager int
+	}{
+		"/system.slice/web.service":                                                {"web.service", SystemManager},
+		"/system.slice/system-site.slice/site@blue.service":                        {"site@blue.service", SystemManager},
+		"/system.slice/web.service/worker":                                         {"web.service", SystemManager},
+		"/own.slice/own-web.slice/web.service":                                     {"web.service", SystemManager},
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/web.service":      {"web.service", 1000},
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/a.service/b.sub":  {"a.service", 1000},
+		"/user.slice/user-1000.slice/user@1000.service/init.scope":                 {"", 1000},
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/tmux-spawn.scope": {"", 1000},
+		"/user.slice/user-1000.slice/session-3.scope":                              {"", SystemManager},
+		"/system.slice/docker-0123.scope":                                          {"", SystemManager},
+		"/system.slice/__web.service":                                              {"_web.service", SystemManager},
+		"/system.slice/user@name.service":                                          {"user@name.service", SystemManager},
+		"/init.scope":                                                              {"", SystemManager}, "/": {"", SystemManager}, "": {"", SystemManager}, "/docker/0123": {"", SystemManager},
+	} {
+		if unit, manager := Service(group); unit != want.unit || manager != want.manager {
+			t.Errorf("%s: %q of %d, want %+v", group, unit, manager, want)
+		}
+	}
+}
+
 func TestOutputsAreWhereAProcessWrites(t *testing.T) {
 	self, err := Default().Process(os.Getpid())
 	if err != nil {

@@ -13,7 +13,11 @@ type Facts struct {
 	At   time.Time `json:"at"`
 	User string    `json:"user"`
 
-	PM2 PM2 `json:"pm2"`
+	// PM2 is how PM2 runs the application. Systemd is set instead where it is a service.
+	PM2     PM2      `json:"pm2,omitzero"`
+	Systemd *Systemd `json:"systemd,omitempty"`
+	// Beside are other services that answer and could have been meant, where nobody was named.
+	Beside []Choice `json:"beside,omitempty"`
 	// Directory is the application's folder.
 	Directory string `json:"directory"`
 	// Ecosystem is the file that describes the application to PM2; nil where the folder holds none.
@@ -55,6 +59,29 @@ type PM2 struct {
 	Watch       bool   `json:"watch,omitempty"`
 	Cron        string `json:"cron,omitempty"`
 	MaxMemory   uint64 `json:"maxMemory,omitempty"`
+}
+
+// Systemd is how a service is run.
+type Systemd struct {
+	// Unit is the service's unit. User says that it is one of this user's own service manager, and not of the system's.
+	Unit string `json:"unit"`
+	User bool   `json:"user,omitempty"`
+	// File is that of the unit, Kind its Type=, and State what systemd says of it, such as "active (running)".
+	File  string `json:"file,omitempty"`
+	Kind  string `json:"kind,omitempty"`
+	State string `json:"state"`
+	// Autorestart says that Restart= brings it back.
+	Autorestart bool `json:"autorestart"`
+	// May says that this user may start and stop it: root any, and everybody those of his own manager.
+	May bool `json:"may"`
+}
+
+// Process is the name by which the application's process manager knows it.
+func (f *Facts) Process() string {
+	if f.Systemd != nil {
+		return f.Systemd.Unit
+	}
+	return f.PM2.Process
 }
 
 // Ecosystem is a file that describes applications to PM2.

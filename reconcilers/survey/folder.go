@@ -18,12 +18,14 @@ const maxScript = 256 << 10
 // folder finds the application's folder, and looks into it.
 func (s *Surveyor) folder(f *Facts, row *runtime.Process) {
 	f.Directory = directory(row)
-	f.Ecosystem = ecosystem(f.Directory, row.Name)
+	if f.Systemd == nil {
+		f.Ecosystem = ecosystem(f.Directory, row.Name)
+	}
 	f.Next = exists(filepath.Join(f.Directory, ".next"))
 	f.Env = environment(f.Directory)
 }
 
-// directory is the application's folder: where PM2 starts it, unless that holds nothing of an application and the script's
+// directory is the application's folder: where it is started, unless that holds nothing of an application and the script's
 // package does.
 func directory(row *runtime.Process) string {
 	cwd := filepath.Clean(row.Cwd)

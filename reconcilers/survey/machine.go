@@ -20,9 +20,11 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/runtime"
 )
 
-// machine is PM2's list, joined with the processes and who listens.
+// machine is PM2's list and systemd's services, joined with the processes and who listens.
 type machine struct {
 	daemon runtime.Daemon
+	// without says why PM2 has told nothing.
+	without error
 	// home is PM2's home if it must be told in the desired state.
 	home    string
 	apps    []candidate
@@ -32,9 +34,11 @@ type machine struct {
 	web []int
 }
 
-// candidate is an application: the rows of one name.
+// candidate is an application: the rows of one name in PM2's list, or a service.
 type candidate struct {
 	name  string
+	unit  bool // a service of systemd's
+	user  bool // and of this user's own manager
 	rows  []runtime.Process
 	ports []openPort
 }
@@ -56,8 +60,8 @@ func (c *candidate) answering() (list []int) {
 	return list
 }
 
-// look asks PM2, the kernel, and every port of PM2's processes.
-func (s *Surveyor) look(ctx context.Context) (*machine, error) {
+// look asks PM2, systemd, the kernel, and every port of what could be meant by a name. Where PM2 has nothing to tell, the rest does.
+func (s *Surveyor) look(ctx context.Context, name string) (*machine, error) {
 	procs, err := s.FS.Snapshot()
 	if err != nil {
 		return nil, fmt.Errorf("reading the processes: %w", err)
@@ -65,21 +69,25 @@ func (s *Surveyor) look(ctx context.Context) (*machine, error) {
 	m := &machine{procs: procs}
 	rows, err := s.ask(ctx, m)
 	if err != nil {
-		return nil, err
+		none := errors.Is(err, runtime.ErrNoDaemon) || errors.Is(err, runtime.ErrPermission)
+		if s.Systemd == nil || !none && !strings.HasSuffix(name, unitSuffix) {
+			return nil, err
+		}
+		m.without = err
 	}
 	for _, row := range rows {
 		if within(row.Script, filepath.Join(m.daemon.Home, "modules")) {
 			m.modules = append(m.modules, row.Name)
 			continue
 		}
-		at := slices.IndexFunc(m.apps, func(c candidate) bool { return c.name == row.Name })
+		at := slices.IndexFunc(m.apps, func(c candidate) bool { return !c.unit && c.name == row.Name })
 		if at < 0 {
 			at = len(m.apps)
 			m.apps = append(m.apps, candidate{name: row.Name})
 		}
 		m.apps[at].rows = append(m.apps[at].rows, row)
 	}
-	if err := s.listen(ctx, m); err != nil {
+	if err := s.listen(ctx, m, name); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -143,21 +151,21 @@ func (s *Surveyor) daemons(m *machine) (mine, others []string) {
 }
 
 // listen finds the ports of each application and asks them. In cluster mode PM2's daemon has the socket: then it belongs to
-// the only application in cluster mode, if there is only one.
-func (s *Surveyor) listen(ctx context.Context, m *machine) error {
-	whose := map[int]*candidate{}
-	var cluster []*candidate
+// the only application in cluster mode, if there is only one. Who listens besides may be a service.
+func (s *Surveyor) listen(ctx context.Context, m *machine, name string) error {
+	whose := map[int]int{} // the place in m.apps
+	var cluster []int
 	for i := range m.apps {
 		c := &m.apps[i]
 		for n := range c.rows {
 			if c.rows[n].Alive() {
 				for _, p := range m.procs.Tree(c.rows[n].PID) {
-					whose[p.PID] = c
+					whose[p.PID] = i
 				}
 			}
 		}
 		if c.rows[0].Cluster {
-			cluster = append(cluster, c)
+			cluster = append(cluster, i)
 		}
 	}
 	if len(cluster) == 1 && m.daemon.PID != 0 {
@@ -175,15 +183,17 @@ func (s *Surveyor) listen(ctx context.Context, m *machine) error {
 	if err != nil {
 		return err
 	}
+	s.services(ctx, m, owners, whose, name)
 	for _, o := range owners {
 		port := int(o.Addr.Port())
 		if (port == 80 || port == 443) && !slices.Contains(m.web, port) {
 			m.web = append(m.web, port)
 		}
-		c := whose[o.Process.PID]
-		if !o.Known || c == nil {
+		i, ok := whose[o.Process.PID]
+		if !o.Known || !ok {
 			continue
 		}
+		c := &m.apps[i]
 		at := slices.IndexFunc(c.ports, func(p openPort) bool { return p.number == port })
 		if at < 0 {
 			at = len(c.ports)
@@ -223,7 +233,7 @@ func (s *Surveyor) hint(m *machine, app *candidate) portHint {
 	if port := portArgument(row.Args); port != 0 {
 		return portHint{port, FromArguments}
 	}
-	for _, p := range m.procs.Tree(row.PID) {
+	for _, p := range row.Tree(&m.procs) {
 		env, err := s.FS.Environ(p.Identity, "PORT")
 		if err != nil {
 			continue

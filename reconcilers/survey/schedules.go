@@ -133,6 +133,9 @@ func (w *watch) units() {
 	for _, dir := range []string{filepath.Join(w.s.Etc, "systemd", "system"), filepath.Join(w.home, ".config", "systemd", "user")} {
 		for _, path := range glob(dir, "*.service") {
 			name := strings.TrimSuffix(filepath.Base(path), ".service")
+			if name+unitSuffix == w.t.process { // the application's own
+				continue
+			}
 			if len(glob(dir, "*.wants/"+name+".service"))+len(glob(dir, "*.wants/"+name+".timer")) == 0 {
 				continue
 			}

@@ -19,7 +19,7 @@ import (
 // askTimeout bounds one HTTP request. What needs longer is not well.
 const askTimeout = 8 * time.Second
 
-// Looker is what is needed of PM2; [pm2.Manager] is one.
+// Looker is what is needed of a process manager; [pm2.Manager] and [systemd.Manager] are two.
 type Looker interface {
 	Look(ctx context.Context, app *v1alpha1.App) (runtime.Snapshot, error)
 }
@@ -27,7 +27,9 @@ type Looker interface {
 // Surveyor looks at a machine. The zero value of each field but PM2 is this machine.
 type Surveyor struct {
 	PM2 Looker
-	FS  procfs.FS
+	// Systemd tells of units; nil means that no unit is looked for.
+	Systemd Looker
+	FS      procfs.FS
 	// Getenv is evenkeel's own environment.
 	Getenv func(string) string
 	// Etc is the folder of the machine's configuration, Spool that of the users' cron jobs.
@@ -64,20 +66,31 @@ func (s *Surveyor) setUp() {
 	}
 }
 
-// Survey looks at the application that PM2 knows under a name; with an empty name at the only one there is, or the only one
-// that serves HTTP. Where that cannot be told it fails with a [ChoiceError], and with one of package runtime's errors where
-// PM2 could not be asked.
+// Survey looks at the application that PM2 knows under a name, or systemd: a unit, with ".service" or without. With an empty name
+// it looks at the only one there is, or the only one that serves HTTP; PM2's come first. Where that cannot be told it fails with a
+// [ChoiceError], and with one of package runtime's errors where PM2 could not be asked and no service was found.
 func (s *Surveyor) Survey(ctx context.Context, name string) (Facts, error) {
 	s.setUp()
-	m, err := s.look(ctx)
+	m, err := s.look(ctx, name)
 	if err != nil {
 		return Facts{}, err
 	}
 	app, err := choose(m.apps, name)
-	if err != nil {
+	switch {
+	case err != nil && m.without != nil:
+		return Facts{}, fmt.Errorf("%w; and no service of systemd's was seen that could be it", m.without)
+	case err != nil:
 		return Facts{}, err
 	}
-	f := Facts{At: s.Clock(), User: userName(os.Geteuid()), PM2: pm2Facts(m, app)}
+	f := Facts{At: s.Clock(), User: userName(os.Geteuid())}
+	if app.unit {
+		f.Systemd = systemdFacts(app)
+	} else {
+		f.PM2 = pm2Facts(m, app)
+	}
+	if name == "" {
+		f.Beside = beside(m.apps, app)
+	}
 	s.folder(&f, &app.rows[0])
 	proxies := s.proxies()
 	f.Port = choosePort(app, s.hint(m, app), proxies.leadsTo)
@@ -117,53 +130,105 @@ type ChoiceError struct {
 	Apps []Choice
 }
 
-// Choice is one of the applications that PM2 lists.
+// Choice is one of the applications that PM2 lists, or a service.
 type Choice struct {
-	Name  string
-	State string
+	// Name is PM2's name of it, or the unit's, which Unit says.
+	Name string `json:"name"`
+	Unit bool   `json:"unit,omitempty"`
+	// State is PM2's or systemd's word.
+	State string `json:"state"`
 	// Ports are those that it answers on.
-	Ports []int
+	Ports []int `json:"ports,omitempty"`
+}
+
+// String is the choice as it stands in a sentence.
+func (c *Choice) String() string {
+	text := c.Name + " (" + c.State
+	for n, p := range c.Ports {
+		text += map[bool]string{true: ", answers on ", false: " and "}[n == 0] + strconv.Itoa(p)
+	}
+	return text + ")"
 }
 
 // Error says what there is to choose from.
 func (e *ChoiceError) Error() string {
-	var list []string
-	for _, c := range e.Apps {
-		text := c.Name + " (" + c.State
-		for n, p := range c.Ports {
-			text += map[bool]string{true: ", answers on ", false: " and "}[n == 0] + strconv.Itoa(p)
+	var list, units []string
+	for i := range e.Apps {
+		if e.Apps[i].Unit {
+			units = append(units, e.Apps[i].String())
+		} else {
+			list = append(list, e.Apps[i].String())
 		}
-		list = append(list, text+")")
 	}
+	said, what := "PM2 lists "+strings.Join(list, ", "), ""
 	switch {
 	case len(list) == 0:
-		return "PM2 lists no application"
-	case e.Name != "":
-		return fmt.Sprintf("PM2 lists no application %q; it lists %s", e.Name, strings.Join(list, ", "))
+		said = "PM2 lists no application"
+	case e.Name == "" && len(list) > 1:
+		said = "PM2 lists several applications: " + strings.Join(list, ", ")
 	}
-	return "PM2 lists several applications: " + strings.Join(list, ", ")
+	if len(units) > 0 {
+		said += "; systemd keeps " + strings.Join(units, ", ")
+	}
+	if e.Name != "" && len(e.Apps) > 0 {
+		what = fmt.Sprintf("there is no application %q; ", e.Name)
+	}
+	return what + said
 }
 
-// choose takes the application that is named, or the only one that can be meant.
+// choose takes the application that is named, or the only one that can be meant. What PM2 lists was put there as an application;
+// a service may be anything that answers.
 func choose(apps []candidate, name string) (*candidate, error) {
-	var serving []*candidate
+	var listed, serving, units []*candidate
 	for i := range apps {
 		a := &apps[i]
-		if a.name == name || name == "" && len(apps) == 1 {
-			return a, nil
-		}
-		if name == "" && len(a.answering()) > 0 {
-			serving = append(serving, a)
+		switch {
+		case name != "":
+			if a.name == name {
+				return a, nil
+			}
+		case a.unit && len(a.answering()) > 0:
+			units = append(units, a)
+		case a.unit:
+		default:
+			listed = append(listed, a)
+			if len(a.answering()) > 0 {
+				serving = append(serving, a)
+			}
 		}
 	}
-	if len(serving) == 1 {
+	for i := range apps {
+		if name != "" && apps[i].unit && apps[i].name == name+unitSuffix {
+			return &apps[i], nil
+		}
+	}
+	switch {
+	case len(serving) == 1:
 		return serving[0], nil
+	case len(serving) == 0 && len(units) == 1:
+		return units[0], nil
+	case len(units) == 0 && len(listed) == 1:
+		return listed[0], nil
 	}
 	e := &ChoiceError{Name: name}
 	for i := range apps {
-		e.Apps = append(e.Apps, Choice{Name: apps[i].name, State: apps[i].rows[0].Raw, Ports: apps[i].answering()})
+		e.Apps = append(e.Apps, apps[i].choice())
 	}
 	return nil, e
+}
+
+func (c *candidate) choice() Choice {
+	return Choice{Name: c.name, Unit: c.unit, State: c.rows[0].Raw, Ports: c.answering()}
+}
+
+// beside are the services that answer, but for the one that was chosen.
+func beside(apps []candidate, chosen *candidate) (list []Choice) {
+	for i := range apps {
+		if a := &apps[i]; a != chosen && a.unit && len(a.answering()) > 0 {
+			list = append(list, a.choice())
+		}
+	}
+	return list
 }
 
 func userName(uid int) string {

@@ -54,7 +54,7 @@ func TestChoose(t *testing.T) {
 		"the only one that serves":          {[]candidate{row("a"), row("b", 2), row("c")}, "", "b", ""},
 		"two that serve":                    {[]candidate{row("a", 1, 3), row("b", 2)}, "", "", "PM2 lists several applications: a (online, answers on 1 and 3), b (online, answers on 2)"},
 		"none that serves":                  {[]candidate{row("a"), row("b")}, "", "", "PM2 lists several applications: a (online), b (online)"},
-		"one that is not there":             {[]candidate{row("a")}, "x", "", `PM2 lists no application "x"; it lists a (online)`},
+		"one that is not there":             {[]candidate{row("a")}, "x", "", `there is no application "x"; PM2 lists a (online)`},
 		"none at all":                       {nil, "x", "", "PM2 lists no application"},
 	} {
 		t.Run(name, func(t *testing.T) {

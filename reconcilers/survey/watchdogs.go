@@ -27,7 +27,12 @@ var restarts = regexp.MustCompile(`\bpm2\b[^\n;|&#]*\b(restart|reload|startOrRes
 // judge tells whether a text, a script or a line of one, is somebody who restarts the application. sure is false where it
 // restarts something and does not name the application.
 func judge(text string, t target) (found, sure bool) {
-	if strings.Contains(text, "evenkeel") || !restarts.MatchString(text) {
+	switch {
+	case strings.Contains(text, "evenkeel"):
+		return false, false
+	case strings.HasSuffix(t.process, unitSuffix) && steersUnit(t.process).MatchString(text):
+		return true, true
+	case !restarts.MatchString(text):
 		return false, false
 	}
 	return true, mentions(text, t)
@@ -100,7 +105,7 @@ func (w *watch) processes(m *machine, app *candidate) {
 		skip[p.PID] = true
 	}
 	for i := range app.rows {
-		for _, p := range m.procs.Tree(app.rows[i].PID) {
+		for _, p := range app.rows[i].Tree(&m.procs) {
 			skip[p.PID] = true
 		}
 	}
@@ -158,7 +163,7 @@ func (w *watch) process(p *procfs.Process, args []string) {
 func (s *Surveyor) Watchdogs(ctx context.Context, process, directory string, port int) (found []Watchdog, unread []string, err error) {
 	s.setUp()
 	app := &candidate{name: process}
-	m, err := s.look(ctx)
+	m, err := s.look(ctx, process)
 	if err != nil { // PM2 is not there, or not to be asked; everybody else is looked at all the same
 		procs, err := s.FS.Snapshot()
 		if err != nil {

@@ -34,7 +34,7 @@ func Write(f survey.Facts, file string) (Draft, error) {
 	if err := possible(f); err != nil {
 		return Draft{}, err
 	}
-	d := &drafter{f: f, file: file, draft: Draft{Name: Name(f.PM2.Process)}}
+	d := &drafter{f: f, file: file, draft: Draft{Name: Name(f.Process())}}
 	d.draft.File = d.draft.Name + ".yaml"
 	if file == "" {
 		d.file = d.draft.File
@@ -58,21 +58,28 @@ func Write(f survey.Facts, file string) (Draft, error) {
 // possible refuses what cannot be written down rightly.
 func possible(f survey.Facts) error {
 	app := v1alpha1.NewApp()
-	app.Name, app.Spec.Directory = Name(f.PM2.Process), f.Directory
-	app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: f.PM2.Process, Home: f.PM2.Home}
+	app.Name, app.Spec.Directory = Name(f.Process()), f.Directory
+	who, name, folder := "PM2", "give it a name: pm2 delete, and pm2 start … --name NAME", "let PM2 start it in its own folder: pm2 delete, and pm2 start … --cwd FOLDER"
+	if u := f.Systemd; u != nil {
+		app.Spec.Runtime.Systemd = &v1alpha1.SystemdRuntime{Unit: u.Unit, User: u.User}
+		who, name, folder = "systemd", "give the unit another name", "name its folder in the unit: WorkingDirectory="
+	} else {
+		app.Spec.Runtime.PM2 = &v1alpha1.PM2Runtime{Process: f.PM2.Process, Home: f.PM2.Home}
+	}
 	wrong := v1alpha1.Validate(app)
 	if len(wrong) == 0 {
 		return nil
 	}
-	remedy := "give it a name: pm2 delete, and pm2 start … --name NAME"
+	remedy := name
 	if wrong[0].Field == "spec.directory" {
-		remedy = "let PM2 start it in its own folder: pm2 delete, and pm2 start … --cwd FOLDER"
+		remedy = folder
 	}
-	return fmt.Errorf("%w of what PM2 says of %q: %w; %s", ErrImpossible, f.PM2.Process, wrong.ToAggregate(), remedy)
+	return fmt.Errorf("%w of what %s says of %q: %w; %s", ErrImpossible, who, f.Process(), wrong.ToAggregate(), remedy)
 }
 
-// Name makes a name for an App of the name of a PM2 process.
+// Name makes a name for an App of the name of a PM2 process, or of a service's unit.
 func Name(process string) string {
+	process = strings.TrimSuffix(process, ".service")
 	name := strings.Map(func(r rune) rune {
 		switch r = unicode.ToLower(r); {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
@@ -152,10 +159,17 @@ func (d *drafter) head() {
 	d.comment(0, fmt.Sprintf("Written by `evenkeel init` on %s, from what %s could see on this machine. Nothing of it is sacred: read it, "+
 		"change what is not so, and save.", f.At.Format("2006-01-02"), f.User))
 	d.comment(0, "")
+	as := "as the user who runs PM2 (" + f.User + ")"
+	switch {
+	case f.Systemd != nil && f.Systemd.User:
+		as = "as the user of whose service manager it is a unit (" + f.User + ")"
+	case f.Systemd != nil:
+		as = "in the foreground"
+	}
 	for _, row := range [][2]string{
 		{"validate", "is the file right, and what does it mean?"},
 		{"check", "one look; nothing is changed"},
-		{"run", "supervise, as the user who runs PM2 (" + f.User + ")"},
+		{"run", "supervise, " + as},
 	} {
 		d.verbatim(0, fmt.Sprintf("  evenkeel %-8s -f %s   %s", row[0], file, row[1]))
 	}
@@ -205,7 +219,7 @@ func (d *drafter) watchdogs() {
 	slices.Sort(maybe)
 	for _, text := range sure {
 		d.draft.Watchdogs = append(d.draft.Watchdogs,
-			clean(text+" seems to restart "+d.f.PM2.Process+" too; switch it off before you start evenkeel"))
+			clean(text+" seems to restart "+d.f.Process()+" too; switch it off before you start evenkeel"))
 	}
 	for _, text := range maybe {
 		d.draft.Watchdogs = append(d.draft.Watchdogs,

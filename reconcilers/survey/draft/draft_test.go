@@ -128,6 +128,17 @@ func TestWrite(t *testing.T) {
 			f.Env = survey.Env{Files: []string{".env.local"}, Database: []string{"DB_HOST", "MONGODB_URI"}}
 			f.Local = new(failed("http://127.0.0.1:3003/", facts.Timeout, "no answer in time"))
 		},
+		"a-unit-of-the-users": func(f *survey.Facts) {
+			f.PM2, f.Ecosystem = survey.PM2{}, nil
+			f.Systemd = &survey.Systemd{Unit: "my-site.service", User: true, May: true, Autorestart: true, Kind: "simple", State: "active (running)",
+				File: "/home/deploy/.config/systemd/user/my-site.service"}
+			f.Beside = []survey.Choice{{Name: "api.service", Unit: true, State: "active (running)", Ports: []int{3004}}}
+		},
+		"a-unit-of-the-systems": func(f *survey.Facts) {
+			f.PM2, f.Ecosystem = survey.PM2{}, nil
+			f.Systemd = &survey.Systemd{Unit: `site\x2db@blue.service`, Kind: "oneshot", State: "failed (failed)"}
+			f.Watchdogs = []survey.Watchdog{{What: "a cron job", Where: "/etc/cron.d/web, line 2", Sure: true}}
+		},
 		"odd-names": func(f *survey.Facts) {
 			f.PM2.Process = "Büro: Yacht, №1 #x"
 			f.Directory = `/srv/a "b": {c} # d`
@@ -185,7 +196,11 @@ func taken(t interface {
 		t.Fatalf("the loader refuses it: %v\n%s", err, d.Text)
 	}
 	spec := set.Apps[0].App.Spec
-	if set.Apps[0].App.Name != d.Name || spec.Runtime.PM2.Process != f.PM2.Process || spec.Runtime.PM2.Home != f.PM2.Home || spec.Directory != f.Directory {
+	if u := f.Systemd; u != nil {
+		if got := spec.Runtime.Systemd; set.Apps[0].App.Name != d.Name || got.Unit != u.Unit || got.User != u.User || spec.Directory != f.Directory {
+			t.Fatalf("it was read as %+v\n%s", spec, d.Text)
+		}
+	} else if set.Apps[0].App.Name != d.Name || spec.Runtime.PM2.Process != f.PM2.Process || spec.Runtime.PM2.Home != f.PM2.Home || spec.Directory != f.Directory {
 		t.Fatalf("it was read as %+v\n%s", spec, d.Text)
 	}
 	if f.Port.Number != 0 && int(spec.Port) != f.Port.Number {
@@ -214,6 +229,9 @@ func TestAnythingIsWrittenRightly(t *testing.T) {
 		file := text.Draw(t, "file")
 		f.Port.Number = rapid.IntRange(1, 65535).Draw(t, "port")
 		f.Total = rapid.Uint64Range(0, 64<<30).Draw(t, "total")
+		if rapid.Bool().Draw(t, "unit") {
+			f.Systemd = &survey.Systemd{Unit: f.PM2.Process + ".service", User: rapid.Bool().Draw(t, "user"), State: f.PM2.State, File: f.Directory}
+		}
 		d, err := Write(f, file)
 		if errors.Is(err, ErrImpossible) {
 			return
@@ -235,9 +253,21 @@ func TestImpossible(t *testing.T) {
 	}
 }
 
+func TestImpossibleOfAUnit(t *testing.T) {
+	for _, test := range []struct{ unit, dir, want string }{
+		{"web.service", "/", "WorkingDirectory="}, {"web.socket", "/srv/a", "another name"}, {"evenkeel.service", "/srv/a", "another name"},
+	} {
+		f := recorded()
+		f.Systemd, f.Directory = &survey.Systemd{Unit: test.unit}, test.dir
+		if _, err := Write(f, ""); !errors.Is(err, ErrImpossible) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "pm2") {
+			t.Errorf("%s in %q: %v", test.unit, test.dir, err)
+		}
+	}
+}
+
 func TestName(t *testing.T) {
 	for process, want := range map[string]string{
-		"bbyatch": "bbyatch", "My App": "my-app", "web_1.prod": "web-1-prod", "--": "app", "Ü": "app", "": "app",
+		"bbyatch": "bbyatch", "My App": "my-app", "web_1.prod": "web-1-prod", "--": "app", "web.service": "web", "site@blue.service": "site-blue", "Ü": "app", "": "app",
 		strings.Repeat("a", 62) + "-b": strings.Repeat("a", 62),
 	} {
 		if got := Name(process); got != want {

@@ -11,8 +11,15 @@ import (
 )
 
 func (d *drafter) runtime() {
-	p := &d.f.PM2
+	for _, other := range d.f.Beside {
+		d.noticed("%s could have been meant, too; if so: evenkeel init %s", other.String(), other.Name)
+	}
 	d.line(2, "runtime:", "")
+	if d.f.Systemd != nil {
+		d.systemd()
+		return
+	}
+	p := &d.f.PM2
 	d.line(4, "pm2:", "")
 	how := "fork mode"
 	if p.Cluster {
@@ -24,6 +31,30 @@ func (d *drafter) runtime() {
 		d.line(6, "home: "+quote(p.Home), "PM2_HOME, which is not the usual one")
 	}
 	d.habits()
+}
+
+// systemd says which unit it is, and what goes with that.
+func (d *drafter) systemd() {
+	u := d.f.Systemd
+	d.line(4, "systemd:", "")
+	d.line(6, "unit: "+quote(u.Unit), strings.TrimPrefix(u.File+", ", ", ")+"was "+u.State)
+	if u.User {
+		d.line(6, "user: true", "of "+d.f.User+"'s own service manager, which has to run without a login: loginctl enable-linger "+d.f.User)
+	}
+	var said []string
+	if !u.Autorestart {
+		said = append(said, "Restart= is off: systemd does not bring it back after a crash, so that every crash is evenkeel's to mend, with a cooldown between. On is better.")
+	}
+	if u.Kind == "oneshot" {
+		said = append(said, "Type=oneshot: systemd takes it for done when its first process ends; for a server, simple, exec or notify is right.")
+	}
+	if !u.May {
+		said = append(said, fmt.Sprintf("%s may see %s, but not start and stop it, unless polkit allows it: `evenkeel install --print` shows the rule.", d.f.User, u.Unit))
+	}
+	for _, text := range said {
+		d.comment(6, text)
+		d.noticed("%s", text)
+	}
 }
 
 // start says what PM2 is to be given where its list has lost the application.
