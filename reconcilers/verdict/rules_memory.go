@@ -40,11 +40,21 @@ func (v *view) growth() string {
 	if !known {
 		return ""
 	}
-	text := "the application has grown by " + mib(grown)
-	if rest, known := v.restGrown(); known {
-		text += ", everything else by " + mib(rest)
+	text := "the application has " + change(grown)
+	switch rest, known := v.restGrown(); {
+	case known && (rest < 0) == (grown < 0):
+		text += ", everything else by " + mib(max(rest, -rest))
+	case known:
+		text += ", everything else has " + change(rest)
 	}
 	return text
+}
+
+func change(bytes int64) string {
+	if bytes < 0 {
+		return "shrunk by " + mib(-bytes)
+	}
+	return "grown by " + mib(bytes)
 }
 
 func (v *view) restartsAlways() bool {

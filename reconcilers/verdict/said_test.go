@@ -126,6 +126,8 @@ func TestWhoTookTheMemoryIsSaid(t *testing.T) {
 		{"it grew, and something else was tried", "memory-app-grew", grown, func(c *pass.Case) {
 			c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "Hung"}}}
 		}, grew},
+		{"it grew, and the rest gave back", "memory-app-grew", func(w *world) { w.memory.Tree = 400 << 20 }, nil,
+			"; the application has grown by 200 MiB, everything else has shrunk by 50 MiB"},
 		{"another is large", "memory-hog", func(w *world) { w.memory.HogName, w.memory.HogPID, w.memory.HogBytes = "java", 7, 700<<20 }, nil,
 			"; the largest other process is java (pid 7) with 700 MiB"},
 		{"it grew by a little, and another is large", "memory-hog", func(w *world) {
