@@ -49,7 +49,7 @@ func (c *checker) alert(a v1alpha1.Alert) {
 	}
 	key := alertKey{a.Incident, a.Kind, string(a.Blame)}
 	switch a.Reason {
-	case "AppGrew", "OrphanOnPort", "DaemonGone", "CacheFillsDisk": // mended as its own; a hold with that blame is something else
+	case "AppGrew", "OrphanOnPort", "DaemonGone", "DaemonGoneOrphan", "CacheFillsDisk": // mended as its own; a hold with that blame is something else
 		key.what += "/own"
 	}
 	switch a.Kind {

@@ -320,6 +320,14 @@ func addRuntime() {
 		s.w.killDaemon()
 		return up
 	}})
+	add(kind{name: "pm2-killed-under-npm", whose: own, expect: mended, begin: alive(func(w *world, l *life, _ *Entry) bool {
+		if !w.pm2.up || w.orphan != nil || w.strange != nil || w.now < l.ready {
+			return false
+		}
+		w.orphan = &holder{pid: l.pid, mark: w.pm2.mark, born: l.born}
+		w.killDaemon() // and with it npm; the server below it lives on
+		return true
+	})})
 	add(kind{name: "pm2-gone", whose: foreign, expect: held, blame: "Runtime", least: 10 * time.Minute, most: 3 * time.Hour,
 		begin: func(s *sim, _ *Entry) bool {
 			up := s.w.pm2.up

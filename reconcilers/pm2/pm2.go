@@ -194,7 +194,7 @@ func (m *Manager) look(ctx context.Context, h *home, app *v1alpha1.App) (runtime
 				s.Daemon.Why = err.Error()
 			}
 			if errors.Is(err, runtime.ErrNoDaemon) {
-				s.Daemon.Revival = m.plan(h, spec).tell()
+				s.Daemon.Revival = m.plan(ctx, h, spec).tell()
 			}
 			return s, err
 		}

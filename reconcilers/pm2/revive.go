@@ -39,7 +39,7 @@ func (r revival) tell() runtime.Revival {
 }
 
 // plan looks for a way to bring the daemon back. It changes nothing, and runs nothing.
-func (m *Manager) plan(h *home, spec *v1alpha1.PM2Runtime) revival {
+func (m *Manager) plan(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime) revival {
 	var r revival
 	st, err := os.Stat(h.dir)
 	if err != nil {
@@ -84,7 +84,23 @@ func (m *Manager) plan(h *home, spec *v1alpha1.PM2Runtime) revival {
 	default:
 		r.how = r.words(spec, len(ours) > 0)
 	}
+	if r.how == "" || r.unit != "" {
+		return r
+	}
+	// Who finds no pm2 must not end what the dead daemon has left to serve, in order to put another one in its place.
+	cmd := m.reviver(ctx, h, spec, &r)
+	if _, err := cmd.program(cmd.environment()); err != nil {
+		r.how, r.why = "", err.Error()
+	}
 	return r
+}
+
+// reviver is the command that brings a daemon back.
+func (m *Manager) reviver(ctx context.Context, h *home, spec *v1alpha1.PM2Runtime, r *revival) *command {
+	return &command{
+		m: m, home: h, spec: spec, daemon: runtime.Daemon{Home: h.dir, UID: r.uid},
+		revives: true, like: m.lastManners(ctx, h, r), apart: r.apart,
+	}
 }
 
 // words says how, in a few words.
@@ -166,7 +182,7 @@ func (r *revived) with(message string) string {
 // revive brings the daemon of a home back, and tells how. One at a time for each home, among all evenkeels: four commands
 // at once have made four daemons.
 func (m *Manager) revive(ctx context.Context, h *home, app *v1alpha1.App, spec *v1alpha1.PM2Runtime) (revived, error) {
-	if r := m.plan(h, spec); r.how == "" {
+	if r := m.plan(ctx, h, spec); r.how == "" {
 		return revived{}, notRevived(&r)
 	}
 	unlock, err := lockHome(ctx, h.dir)
@@ -174,7 +190,7 @@ func (m *Manager) revive(ctx context.Context, h *home, app *v1alpha1.App, spec *
 		return revived{}, err
 	}
 	defer unlock()
-	r := m.plan(h, spec)
+	r := m.plan(ctx, h, spec)
 	done := revived{how: "PM2's daemon is back", saved: len(r.saved.of(spec.Process)) > 0}
 	if m.isThere(ctx, h) {
 		done.at = time.Now()
@@ -246,10 +262,8 @@ func (m *Manager) comesBack(ctx context.Context, h *home) bool {
 
 // byCommand runs the `pm2` that brings a daemon into being, and with it what was saved.
 func (m *Manager) byCommand(ctx context.Context, h *home, app *v1alpha1.App, spec *v1alpha1.PM2Runtime, r *revival) (string, error) {
-	cmd := &command{
-		m: m, home: h, spec: spec, daemon: runtime.Daemon{Home: h.dir, UID: r.uid}, dir: app.Spec.Directory,
-		revives: true, like: m.lastManners(ctx, h, r), apart: r.apart,
-	}
+	cmd := m.reviver(ctx, h, spec, r)
+	cmd.dir = app.Spec.Directory
 	if _, err := os.Stat(cmd.dir); err != nil {
 		cmd.dir = h.dir
 	}

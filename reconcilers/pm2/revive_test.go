@@ -42,6 +42,7 @@ func TestADaemonThatWasKilledIsBroughtBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(w *world) // after the start of web and other
 		start   string
+		command []string
 		revival string // how it is announced
 		why     string // or why not
 		how     runtime.StartHow
@@ -75,6 +76,12 @@ func TestADaemonThatWasKilledIsBroughtBack(t *testing.T) {
 		"nothing was saved, and the spec says nothing": {
 			prepare: func(*world) {}, why: "never saved",
 		},
+		"it was saved, and there is no such pm2": {
+			prepare: func(w *world) { w.pm2("save") }, command: []string{"/opt/pm2-that-was-removed"}, why: "/opt/pm2-that-was-removed",
+		},
+		"it was saved, and nobody finds such a pm2": {
+			prepare: func(w *world) { w.pm2("save") }, command: []string{"pm2-of-nobody"}, why: "no pm2-of-nobody in ",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,6 +95,9 @@ func TestADaemonThatWasKilledIsBroughtBack(t *testing.T) {
 
 			app := w.app("web")
 			app.Spec.Runtime.PM2.Start = c.start
+			if c.command != nil {
+				app.Spec.Runtime.PM2.Command = c.command
+			}
 			s, err := w.m.Look(t.Context(), app)
 			r := s.Daemon.Revival
 			if !errors.Is(err, runtime.ErrNoDaemon) || r.How != c.revival || !strings.Contains(r.Why, c.why) || (r.Why == "") != (c.why == "") {

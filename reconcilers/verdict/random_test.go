@@ -109,6 +109,9 @@ var troubles = []trouble{
 	func(r *rand.Rand, w *world) { w.status["local"] = maybe },
 	// who listens
 	func(r *rand.Rand, w *world) {
+		if r.IntN(4) == 0 { // as the server below npm, which outlives PM2
+			w.daemonGone("pm2 resurrect")
+		}
 		w.port.Listeners = []facts.Listener{{Whose: oneOf(r, facts.Stranger, facts.OurOrphan, facts.CannotTell), PID: 9, User: "other", Command: "nc -l"}}
 		w.status["port"] = no
 		if r.IntN(4) == 0 { // as a child of another PM2 daemon

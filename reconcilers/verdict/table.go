@@ -12,6 +12,7 @@ var rules = []Rule{
 	// The process manager, and who runs the application instead of it.
 	ruleTwoDaemons,
 	ruleRuntimeGoing,
+	ruleOrphanOfRuntime,
 	ruleOrphanOnPort,
 	ruleAnswersElsewhere,
 	ruleFolderMissing,

@@ -460,7 +460,7 @@ func TestVerdicts(t *testing.T) {
 		{"PM2's daemon was killed, and the server below npm serves on", func(w *world) {
 			w.daemonGone("pm2 resurrect")
 			w.serves(orphan)
-		}, nil, "orphan-on-port", v1alpha1.BlamePort, v1alpha1.RemedyRecover, PlanPlain},
+		}, nil, "orphan-of-runtime", v1alpha1.BlameRuntime, v1alpha1.RemedyRecover, PlanPlain},
 		{"the same, and nothing could take its place", func(w *world) {
 			w.daemonGone("")
 			w.serves(orphan)
