@@ -34,7 +34,7 @@ func (p program) send(ctx context.Context, d *delivery) error {
 	return p.run(ctx, d.body, environment(d))
 }
 
-// run runs the program. What it writes is quoted where it fails.
+// run runs the program. What it writes is quoted where it fails, without what its arguments hold.
 func (p program) run(ctx context.Context, input []byte, env []string) error {
 	output := &tail{limit: maxOutput}
 	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
@@ -54,10 +54,24 @@ func (p program) run(ctx context.Context, input []byte, env []string) error {
 	if cmd.ProcessState != nil && cmd.ProcessState.Success() {
 		return nil // acknowledged, even where a child of it still holds its output
 	}
-	if said := output.line(); said != "" {
-		return fmt.Errorf("%w: %q", err, shorten(said, maxQuoted))
+	if said := p.clean(output.kept); said != "" {
+		return fmt.Errorf("%w: %q", err, said)
 	}
 	return err
+}
+
+// clean is the end of what the program has written as one line, without what its arguments hold: they may be secrets.
+func (p program) clean(said []byte) string {
+	text := oneLine(said)
+	for _, arg := range p.args[1:] {
+		arg = oneLine([]byte(arg))
+		_, value, _ := strings.Cut(arg, "=")
+		text = withoutSecrets(text, arg, arg, value)
+	}
+	if over := len(text) - maxQuoted; over > 0 {
+		text = strings.ToValidUTF8(text[over:], "")
+	}
+	return text
 }
 
 // environment is all that a program gets to know beside the alert on its standard input.
@@ -132,15 +146,6 @@ func (t *tail) Write(p []byte) (int, error) {
 	p = p[max(0, n-t.limit):]
 	t.kept = append(t.kept[max(0, min(len(t.kept), len(t.kept)+len(p)-t.limit)):], p...)
 	return n, nil
-}
-
-// line is the end of the output as one line.
-func (t *tail) line() string {
-	text := oneLine(t.kept)
-	if over := len(text) - maxQuoted; over > 0 {
-		text = strings.ToValidUTF8(text[over:], "")
-	}
-	return text
 }
 
 // withoutPath leaves the arguments' side of an error out; exec names the program itself, which is no secret.

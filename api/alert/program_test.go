@@ -77,6 +77,16 @@ func TestAProgramThatFailsSaysWhyBounded(t *testing.T) {
 	}
 }
 
+func TestWhatAProgramSaysOfItsArgumentsIsNotQuoted(t *testing.T) {
+	for _, arg := range []string{"s3cr3tt0k3n", "--token=s3cr3tt0k3n", "https://chat.example.com/s3cr3tt0k3n/x", "s3cr3t  t0k3n"} {
+		path := script(t, `echo "cannot post to $1 (${1#*=}) today" >&2; exit 22`)
+		err := run(t.Context(), path, arg, "-s")
+		if err == nil || strings.Contains(err.Error(), "s3cr3t") && strings.Contains(err.Error(), "t0k3n") || !strings.Contains(err.Error(), "today") {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
 func TestAProgramThatReadsNothingButSucceedsHasTakenTheAlert(t *testing.T) {
 	if err := run(t.Context(), script(t, "exit 0")); err != nil {
 		t.Error(err)

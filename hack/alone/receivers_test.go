@@ -65,9 +65,12 @@ func (p *place) open() net.Listener {
 	return l
 }
 
-// told is what a receiver was told: of which incident, what, under which name and in which thread.
+// told is what a receiver was told: of which incident, what, under which name and in which thread; and in which words. Who gets it
+// as JSON is told whose fault it was and how long it lasted, too.
 type told struct {
 	about, kind, id, thread string
+	text                    string
+	blame, lasted           string
 }
 
 // receiver is a webhook or a mail server. It is a backend of go-smtp's, and its session.
@@ -93,14 +96,15 @@ func (r *receiver) taken() []told {
 func (r *receiver) answer(code int) {
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		var a struct {
-			ID, Thread, Kind string
-			Incident         int64
+			ID, Thread, Kind, Text string
+			Blame, Duration        string
+			Incident               int64
 		}
 		if err := json.NewDecoder(request.Body).Decode(&a); err != nil || request.Header.Get("Idempotency-Key") != a.ID {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		r.take(told{about: fmt.Sprintf("incident %d", a.Incident), kind: a.Kind, id: a.ID, thread: a.Thread})
+		r.take(told{about: fmt.Sprintf("incident %d", a.Incident), kind: a.Kind, id: a.ID, thread: a.Thread, text: a.Text, blame: a.Blame, lasted: a.Duration})
 		w.WriteHeader(code)
 	})}
 	l := r.open()
@@ -138,7 +142,7 @@ func (r *receiver) Data(body io.Reader) error {
 	_, about, _ := strings.Cut(m.Header.Get("Subject"), ": ")
 	_, kind, _ := strings.Cut(string(text), ": ")
 	kind, _, _ = strings.Cut(kind, " ")
-	r.take(told{about: about, kind: kind, id: m.Header.Get("Message-Id"), thread: m.Header.Get("References")})
+	r.take(told{about: about, kind: kind, id: m.Header.Get("Message-Id"), thread: m.Header.Get("References"), text: string(text)})
 	return nil
 }
 
