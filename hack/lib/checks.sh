@@ -34,6 +34,7 @@ check_vet() {
   go vet -tags e2e ./hack/e2e/...
   go vet -tags load ./hack/load/...
   go vet -tags vps ./hack/service
+  go vet -tags vps,qemu ./hack/service
   (cd hack/package && go vet ./...)
 }
 
@@ -174,6 +175,20 @@ check_vps() {
     return
   fi
   logged 4-vps as_root go test -tags vps -v -count=1 -timeout 40m -run "${1:-.}" ./hack/service
+}
+
+# check_qemu: what wants a kernel of its own, on an emulated machine: a reboot, and swap that is cleared. Where a machine cannot
+# emulate another one that is said, and nothing is shown.
+check_qemu() {
+  local code=0
+  if ! as_root hack/vps --qemu able; then
+    printf 'NOT RUN: this machine cannot emulate another one\n'
+    return
+  fi
+  logged 4-qemu as_root go test -tags vps,qemu -v -count=1 -timeout 90m -run '^(TestARecoveryClearsSwapThroughTheHelper|TestAReboot)$' \
+    ./hack/service || code=$?
+  as_root hack/vps --qemu down # a test that was ended by its time limit leaves it
+  return "$code"
 }
 
 # check_soak [SECONDS]: one fault after the other on the real stack, for SOAK_SECONDS.

@@ -158,31 +158,3 @@ func TestAPM2ThatIsBroughtBackLivesOutsideOfTheUnit(t *testing.T) {
 		t.Errorf("daemon %d became %d", daemon, now)
 	}
 }
-
-func TestAReboot(t *testing.T) {
-	for name, c := range map[string]struct{ prepare, cooldown string }{
-		"with a unit of PM2's": {"env PATH=$PATH:$(echo /home/deploy/.nvm/versions/node/*/bin) /home/deploy/.nvm/versions/node/*/bin/pm2 startup systemd -u deploy --hp /home/deploy", "5m"},
-		// evenkeel brings PM2 back, when the cooldown is over.
-		"without a unit of PM2's": {"true", "2m"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := boot(t)
-			m.root(c.prepare)
-			m.write("/home/deploy/site.yaml", strings.Replace(brisk, "cooldown: 5m", "cooldown: "+c.cooldown, 1))
-			m.root("evenkeel install -f /home/deploy/site.yaml")
-			m.untilPhase("site", "Healthy", 10*time.Second)
-			m.hang("site/server.js")
-			before := m.untilPhase("site", "Cooldown", 60*time.Second)
-			m.vps("reboot")
-			m.eventually(60*time.Second, "evenkeel is back", func() (string, bool) {
-				s, raw := m.status("site")
-				return raw, s.Status.Phase == "Cooldown" && m.property("ActiveState") == "active"
-			})
-			m.sameBudget(before)
-			m.eventually(4*time.Minute, "the site is back", func() (string, bool) {
-				out, err := m.try("root", "curl -sS -m 3 http://www.site.test/")
-				return out, err == nil && out == "hello\n"
-			})
-		})
-	}
-}

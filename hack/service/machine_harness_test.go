@@ -23,7 +23,18 @@ type machine struct {
 var (
 	script string // hack/vps
 	binary string // the built evenkeel
+	// emulated says that the machine is qemu's and not a container (the tag qemu), and slow that it takes so many times as long.
+	emulated = false
+	slow     = time.Duration(1)
 )
+
+// vpsCommand is a call of hack/vps.
+func vpsCommand(args ...string) *exec.Cmd {
+	if emulated {
+		args = append([]string{"--qemu"}, args...)
+	}
+	return exec.Command(script, args...)
+}
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -43,7 +54,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 			return 1
 		}
-		defer func() { _ = exec.Command(script, "down").Run() }() // the next up makes it anew anyhow
+		defer func() { _ = vpsCommand("down").Run() }() // the next up makes it anew anyhow
 		return m.Run()
 	}())
 }
@@ -78,14 +89,14 @@ func bare(t *testing.T) *machine {
 
 func (m *machine) vps(args ...string) {
 	m.Helper()
-	if out, err := exec.Command(script, args...).CombinedOutput(); err != nil {
+	if out, err := vpsCommand(args...).CombinedOutput(); err != nil {
 		m.Fatalf("hack/vps %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
 
 // try runs a shell's command line as a user, who is logged in for it.
 func (m *machine) try(user, line string) (string, error) {
-	out, err := exec.Command(script, "exec", "-u", user, "--", "sh", "-c", line).CombinedOutput()
+	out, err := vpsCommand("exec", "-u", user, "--", "sh", "-c", line).CombinedOutput()
 	return string(out), err
 }
 
@@ -117,7 +128,7 @@ func (m *machine) eventually(limit time.Duration, what string, is func() (string
 	m.Helper()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
-	end := time.After(limit)
+	end := time.After(limit * slow)
 	for {
 		last, ok := is()
 		if ok {
@@ -153,7 +164,12 @@ type status struct {
 		Phase         string `json:"phase"`
 		CooldownUntil string `json:"cooldownUntil"`
 		Incident      *struct {
-			Attempts []json.RawMessage `json:"attempts"`
+			Attempts []struct {
+				Number    int `json:"number"`
+				StartedAt struct {
+					Wall time.Time `json:"wall"`
+				} `json:"startedAt"`
+			} `json:"attempts"`
 		} `json:"incident"`
 	} `json:"status"`
 }
@@ -198,7 +214,7 @@ func (m *machine) pid(pattern string) int {
 }
 
 // brisk is a desired file of the site with short times, for what must be waited for.
-const brisk = `apiVersion: evenkeel.dev/v1alpha1
+var brisk = `apiVersion: evenkeel.dev/v1alpha1
 kind: App
 metadata: {name: site}
 spec:
