@@ -23,14 +23,44 @@ process.on('SIGTERM', () => process.exit(0));
 process.on('SIGINT', () => process.exit(0));
 `
 
-// idle is a program that waits, and when it is asked (SIGUSR1) says whether its 24 MiB are what they were.
+// idle is a program that waits, and when it is asked (SIGUSR1) says whether its memory, so many MiB, is what it was.
 const idle = `$| = 1;
 $kept = '';
-$kept .= chr($_ % 251) x 4096 for 1 .. 6144;
+$kept .= chr($_ % 251) x 4096 for 1 .. $ARGV[0] << 8;
 $sum = unpack '%32C*', $kept;
 $SIG{USR1} = sub { print unpack('%32C*', $kept) == $sum ? "all is there\n" : "something is lost\n" };
+print "it waits\n";
 sleep 60 while 1;
 `
+
+// swapsOut has somebody else's program take so much memory (MiB) that is then swapped out, all but 8 MiB, and stays there.
+func (m *machine) swapsOut(unit string, size int) {
+	m.Helper()
+	before := m.area()
+	m.runs(unit, size)
+	m.root("systemctl set-property --runtime " + unit + " MemoryHigh=8M")
+	m.eventually(20*time.Second, "it is swapped out", func() (string, bool) {
+		now := m.area()
+		return fmt.Sprintf("%+v", now), now.used-before.used >= (size-12)<<10
+	})
+	m.root("systemctl set-property --runtime " + unit + " MemoryHigh=infinity")
+}
+
+// runs has somebody else's program take so much memory (MiB).
+func (m *machine) runs(unit string, size int) {
+	m.Helper()
+	m.root(fmt.Sprintf("systemd-run --unit=%s -p User=other -p MemoryAccounting=yes perl /usr/local/bin/idle %d", unit, size))
+	m.says(unit, "it waits")
+}
+
+// says waits until a unit has said something.
+func (m *machine) says(unit, what string) {
+	m.Helper()
+	m.eventually(20*time.Second, unit+" has said "+what, func() (string, bool) {
+		out := m.root("journalctl -o cat --no-pager -u " + unit)
+		return out, strings.Contains(out, what)
+	})
+}
 
 // With the tag qemu all tests of this package run on the emulated machine. It is slow, and given time.
 func init() {
@@ -48,14 +78,8 @@ func TestARecoveryClearsSwapThroughTheHelper(t *testing.T) {
 	m.write("/home/deploy/site/server.js", growing)
 	m.deploy("cd site && pm2 start ecosystem.config.js && pm2 save")
 
-	// Somebody else's memory is swapped out, and stays there.
 	m.write("/usr/local/bin/idle", idle)
-	m.root("systemd-run --unit=idle -p User=other -p MemoryAccounting=yes -p MemoryHigh=8M perl /usr/local/bin/idle")
-	m.eventually(30*time.Second, "it is swapped out", func() (string, bool) {
-		area := m.area()
-		return fmt.Sprintf("%+v", area), area.used >= 12<<10
-	})
-	m.root("systemctl set-property --runtime idle.service MemoryHigh=infinity")
+	m.swapsOut("idle", 24)
 
 	file := strings.Replace(brisk, "memory: {timeout: 30s}", "memory: {timeout: 30s, minAvailable: 150Mi, for: 5s, baselineAfter: 10s}", 1)
 	m.write("/home/deploy/site.yaml", file)
@@ -81,11 +105,29 @@ func TestARecoveryClearsSwapThroughTheHelper(t *testing.T) {
 		t.Errorf("swap was %+v, and is %+v", before, after)
 	}
 	m.root("systemctl kill --kill-whom=main --signal=USR1 idle")
-	m.eventually(20*time.Second, "what was swapped out is what it was", func() (string, bool) {
-		out := m.root("journalctl -u idle -o cat --no-pager")
-		return out, strings.Contains(out, "all is there")
-	})
+	m.says("idle", "all is there")
 	m.root("curl -sSf -m 60 http://www.site.test/")
+
+	// What does not fit stays where it is, also when the helper is asked by itself.
+	m.swapsOut("large", 200)
+	m.runs("full", m.available()-260)
+	before = m.area()
+	said = m.deploy(askHelper)
+	m.wants(said, `"outcome":"LeftAlone"`, "does not fit into the")
+	t.Log(said)
+	if after := m.area(); after.used < before.used-4<<10 {
+		t.Errorf("swap was %+v, and is %+v", before, after)
+	}
+}
+
+// available is the machine's available memory (MiB).
+func (m *machine) available() int {
+	m.Helper()
+	kib, err := strconv.Atoi(strings.TrimSpace(m.root("sed -n 's/^MemAvailable: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")))
+	if err != nil {
+		m.Fatal(err)
+	}
+	return kib >> 10
 }
 
 // area is the one swap area of a machine.
