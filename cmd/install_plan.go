@@ -237,8 +237,9 @@ func (in *installer) unit(p *installation, flags installFlags) error {
 	}
 	for _, app := range p.apps {
 		u.Keeps = u.Keeps || app.Spec.Runtime.Exec != nil
-		// Never after the application's own unit: systemd would not start that while evenkeel, which waits for it, is stopped.
-		if systemd := app.Spec.Runtime.Systemd; systemd != nil && systemd.User && p.kind == systemUnit {
+		// Never after the application's own unit: systemd would not start that while evenkeel, which waits for it, is stopped. After
+		// the user's manager, what lives in it outlives evenkeel when the machine goes down.
+		if p.kind == systemUnit && inUsersManager(app, p.owner) {
 			if manager := fmt.Sprintf("user@%d.service", p.owner.UID); !slices.Contains(u.After, manager) {
 				u.After = append(u.After, manager)
 			}
@@ -272,6 +273,13 @@ func (in *installer) unit(p *installation, flags installFlags) error {
 		}
 	}
 	return nil
+}
+
+// inUsersManager tells whether an App lives in the service manager of the user whom evenkeel runs as: a unit of it, or a process that
+// evenkeel starts itself and gives a unit there.
+func inUsersManager(app *v1alpha1.App, o owner) bool {
+	systemd := app.Spec.Runtime.Systemd
+	return systemd != nil && systemd.User || app.Spec.Runtime.Exec != nil && o.UID != 0
 }
 
 func (in *installer) unitPath(k kind, o owner) string {
@@ -369,10 +377,10 @@ func (in *installer) active(ctx context.Context, k kind) bool {
 
 // checkBoot looks at what happens when the machine boots.
 func (in *installer) checkBoot(p *installation) {
-	usesManager := false // what lives in the service manager of the user: PM2, where evenkeel brings it back, or a unit
+	usesManager := false // what lives in the service manager of the user: PM2, where evenkeel brings it back, a unit, or what evenkeel keeps itself
 	for _, app := range p.apps {
+		usesManager = usesManager || inUsersManager(app, p.owner)
 		if systemd := app.Spec.Runtime.Systemd; systemd != nil {
-			usesManager = usesManager || systemd.User
 			in.checkRights(p, systemd)
 		}
 		if app.Spec.Runtime.PM2 == nil {

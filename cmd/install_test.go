@@ -173,6 +173,25 @@ spec:
 	}
 }
 
+func TestInstallOfWhatEvenkeelKeepsItself(t *testing.T) {
+	h := newHost(t)
+	h.write("own.yaml", fmt.Sprintf(`apiVersion: evenkeel.dev/v1alpha1
+kind: App
+metadata: {name: own}
+spec:
+  directory: %s/site
+  runtime: {exec: {command: [/usr/bin/node, server.js]}}
+`, h.home))
+	file := filepath.Join(h.dir, "own.yaml")
+	if p := h.planned(installFlags{}, file); !p.lingers || !strings.Contains(p.text, "After=user@1000.service\n") || strings.Contains(p.text, "NoNewPrivileges=") {
+		t.Errorf("it lives in the manager of deploy's own, and would live in evenkeel's sandbox: %t\n%s", p.lingers, p.text)
+	}
+	h.lookup = func(int) (owner, error) { return owner{Name: "root", Group: "root", Home: "/root"}, nil }
+	if p := h.planned(installFlags{}, file); p.lingers || strings.Contains(p.text, "user@") {
+		t.Errorf("as root it lives in the system's manager: %t\n%s", p.lingers, p.text)
+	}
+}
+
 func TestInstallRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(h *host)

@@ -18,6 +18,7 @@ import (
 	"github.com/evenkeel/evenkeel/reconcilers/keeper"
 	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 	"github.com/evenkeel/evenkeel/reconcilers/swap"
+	"github.com/evenkeel/evenkeel/reconcilers/systemd"
 	"github.com/evenkeel/evenkeel/state"
 )
 
@@ -89,8 +90,10 @@ func run(ctx context.Context, g *globals, flags runFlags) error {
 	incidents := newFiler(dir, out.log())
 	defer incidents.close()
 	var s *supervisor
+	units := systemd.New()
+	defer units.Close()
 	exec := keeper.New(keeper.Options{
-		Dir: dir, Clock: g.clock, Log: out.log(), Changed: func(app string) { s.wake(app) },
+		Dir: dir, Clock: g.clock, Log: out.log(), Changed: func(app string) { s.wake(app) }, Apart: units.Apart,
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- jitter needs no secrecy
 	})
 	defer exec.Close()

@@ -9,6 +9,9 @@
 // a process is made (what is meant) and after it (what became of it), and is never believed without a look at the process.
 // So there are never two copies, wherever evenkeel was killed.
 //
+// Where evenkeel runs in a service of systemd's, each life is moved out of that service's control group, into a scope of its own.
+// Nothing waits for that, and where it cannot be done the life stays where it was born.
+//
 // A process that ends unasked is started again: at once, then after growing waits. Not while the App is paused, only observed or Failed
 // or being recovered: the keeper is handed every change of the App ([Keeper.Keep]), and looks for nothing itself.
 package keeper

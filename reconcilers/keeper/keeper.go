@@ -32,6 +32,9 @@ type Options struct {
 	Random *rand.Rand
 	// Changed is called, without a wait, when a process of an App has ended or was started unasked; nil means never.
 	Changed func(app string)
+	// Apart moves processes into a unit of systemd's of that name, so that they do not live in evenkeel's own. It is used where evenkeel
+	// runs in a service; nil means never.
+	Apart func(ctx context.Context, unit, description string, pids []int) error
 	// OutputSize and OutputFiles bound the output; 0 means the defaults.
 	OutputSize  int64
 	OutputFiles int
@@ -48,6 +51,9 @@ type Keeper struct {
 	environ func() []string
 	size    int64
 	files   int
+	apart   func(ctx context.Context, unit, description string, pids []int) error
+	group   string // the control group that evenkeel itself runs in, where that is a service's
+	groupOf func(procfs.Identity) (string, error)
 
 	randomMu sync.Mutex
 	random   *rand.Rand
@@ -77,6 +83,14 @@ func New(o Options) *Keeper {
 	}
 	if k.changed == nil {
 		k.changed = func(string) {}
+	}
+	k.groupOf = k.fs.ControlGroup
+	if own, err := k.fs.Process(os.Getpid()); err == nil {
+		if group, err := k.groupOf(own.Identity); err == nil {
+			if unit, _ := procfs.Service(group); unit != "" {
+				k.group, k.apart = group, o.Apart
+			}
+		}
 	}
 	if k.size <= 0 {
 		k.size = DefaultOutputSize

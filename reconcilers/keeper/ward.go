@@ -209,6 +209,9 @@ func (w *ward) begin(l *life) {
 	w.rec.Life, w.rec.Known = &l.birth, true
 	w.show()
 	w.k.working.Go(func() { w.watch(l) })
+	if w.k.apart != nil {
+		w.k.working.Go(func() { w.moveApart(l) })
+	}
 }
 
 // watch waits for the end of a life.

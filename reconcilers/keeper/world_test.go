@@ -118,12 +118,19 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	w.k = New(Options{Dir: w.dir, Clock: instant, OutputSize: 64 << 10, OutputFiles: 3})
+	w.k = New(w.options())
 	t.Cleanup(func() {
 		w.k.Close()
 		w.clear()
 	})
 	return w
+}
+
+// apart moves processes out of the service that the tests run in, where they do and systemd is there for real; nil elsewhere.
+var apart func(ctx context.Context, unit, description string, pids []int) error
+
+func (w *world) options() Options {
+	return Options{Dir: w.dir, Clock: instant, OutputSize: 64 << 10, OutputFiles: 3, Apart: apart}
 }
 
 // clear ends every process that bears this folder's mark: all that this world has made.
@@ -161,7 +168,7 @@ func (w *world) signal(id procfs.Identity, sig syscall.Signal) {
 // again is the keeper after a kill and a new start of evenkeel.
 func (w *world) again() {
 	w.k.Close()
-	w.k = New(Options{Dir: w.dir, Clock: instant, OutputSize: 64 << 10, OutputFiles: 3})
+	w.k = New(w.options())
 }
 
 // app is an App whose program is this test's own, in one of its parts.

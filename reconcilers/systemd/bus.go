@@ -29,6 +29,10 @@ type bus interface {
 	processes(ctx context.Context, unit string) ([]int, error)
 	services(ctx context.Context) ([]string, error)
 	mainPID(ctx context.Context, unit string) (int, error)
+	// stopping tells whether the manager itself is about to end.
+	stopping(ctx context.Context) (bool, error)
+	// scope makes a unit of processes that run; what becomes of it comes over the channel.
+	scope(ctx context.Context, name, description string, pids []int) (<-chan string, error)
 	// peer is the manager's own pid, or 0.
 	peer() int
 	connected() bool

@@ -31,6 +31,9 @@ type wire struct {
 	hangs  bool
 	orders []verb
 	resets int
+	scopes []string
+	ends   bool   // the manager is about to end
+	result string // of the job that makes a scope; empty: it never ends
 }
 
 func (w *wire) answer(ctx context.Context) error {
@@ -72,9 +75,23 @@ func (w *wire) resetFailed(ctx context.Context, _ string) error {
 func (w *wire) processes(ctx context.Context, _ string) ([]int, error) { return nil, w.answer(ctx) }
 func (w *wire) services(ctx context.Context) ([]string, error)         { return nil, w.answer(ctx) }
 func (w *wire) mainPID(ctx context.Context, _ string) (int, error)     { return 0, w.answer(ctx) }
-func (w *wire) peer() int                                              { return 1 }
-func (w *wire) connected() bool                                        { w.mu.Lock(); defer w.mu.Unlock(); return !w.lost }
-func (w *wire) close()                                                 {}
+func (w *wire) stopping(ctx context.Context) (bool, error)             { return w.ends, w.answer(ctx) }
+func (w *wire) scope(ctx context.Context, name, _ string, pids []int) (<-chan string, error) {
+	if err := w.answer(ctx); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.scopes = append(w.scopes, fmt.Sprint(name, pids))
+	done := make(chan string, 1)
+	if w.result != "" {
+		done <- w.result
+	}
+	return done, nil
+}
+func (w *wire) peer() int       { return 1 }
+func (w *wire) connected() bool { w.mu.Lock(); defer w.mu.Unlock(); return !w.lost }
+func (w *wire) close()          {}
 
 // over is a Manager whose connections are these, one after the other.
 func over(t *testing.T, wires ...*wire) (*Manager, *v1alpha1.App) {
@@ -252,5 +269,45 @@ func TestAProcessThatSystemdHasNotMissedYet(t *testing.T) {
 	w.says = said(map[string]any{"MainPID": uint32(1<<22 + 1)}) // no kernel gives such a pid
 	if s, err = m.Look(t.Context(), app); err != nil || s.State() != runtime.Stopped || !s.Processes[0].Lying {
 		t.Errorf("%+v, %v", s.Processes, err)
+	}
+}
+
+func TestAScopeIsMadeOrSaidWhyNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			wire *wire
+			want error
+			text string
+		}{
+			"made":                         {&wire{result: "done"}, nil, ""},
+			"about to end":                 {&wire{ends: true, result: "done"}, nil, "is about to end"},
+			"its job failed":               {&wire{result: "failed"}, nil, `it ended with "failed"`},
+			"may not":                      {&wire{err: godbus.Error{Name: "org.freedesktop.DBus.Error.AccessDenied"}}, runtime.ErrPermission, "make a.scope"},
+			"does not answer":              {&wire{hangs: true}, runtime.ErrTimeout, "make a.scope"},
+			"answers, and does not end it": {&wire{}, runtime.ErrTimeout, "make a.scope"},
+		} {
+			m, _ := over(t, c.wire)
+			err := m.Apart(t.Context(), "a.scope", "a", []int{7, 8})
+			if (err == nil) != (c.text == "") || c.want != nil && !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if c.wire.ends && len(c.wire.scopes) > 0 {
+				t.Errorf("%s: it was asked for %q", name, c.wire.scopes)
+			}
+			if len(c.wire.scopes) > 0 && c.wire.scopes[0] != "a.scope[7 8]" {
+				t.Errorf("%s: %q", name, c.wire.scopes)
+			}
+		}
+		m, _ := over(t)
+		if err := m.Apart(t.Context(), "a.scope", "a", nil); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+			t.Errorf("nobody there: %v", err)
+		}
+	})
+	for name, want := range map[string]bool{
+		"org.freedesktop.DBus.Error.PropertyReadOnly": true, "org.freedesktop.DBus.Error.UnknownProperty": true, "org.freedesktop.DBus.Error.AccessDenied": false,
+	} {
+		if refused(godbus.Error{Name: name}) != want {
+			t.Errorf("%s: a setting that is not known: %v", name, !want)
+		}
 	}
 }
