@@ -39,17 +39,33 @@ var (
 		yes: "a moment ago it did not serve", no: "it has served for a while, as far as it was asked",
 		holds: (*view).databaseFailedLately,
 	}
-	// A process that hangs takes no calls, so that they queue up; one that waits for its database takes them.
+	// A process that hangs takes no calls, so that they queue up; one that waits for its database takes them, or is not yet
+	// so far as to listen.
 	failsForAnother = condition{
-		yes:   "it answers with errors, or takes calls and has no answer to give in time",
-		no:    "it neither answers with errors nor takes calls without an answer",
+		yes:   "it answers with errors, takes calls and has no answer to give in time, or has not begun to listen",
+		no:    "it neither answers with errors nor takes calls without an answer, and has listened before",
 		holds: (*view).failsForAnother,
 		seen:  func(v *view) string { return string(v.local.Class) },
 	}
+	waitsForAnother = condition{
+		yes:   "its process has not begun to listen, and what it may wait for does not serve, or serves since a moment ago",
+		no:    "its process has listened before, or nothing is known that it may wait for",
+		holds: func(v *view) bool { return v.neverListened() && v.another() },
+	}
 )
 
+// neverListened says that nobody listens, and that this life of the application was never seen to.
+func (v *view) neverListened() bool {
+	return v.local.Class == facts.Refused && noListener.holds(v) && !hasListened.holds(v)
+}
+
+// another says that something fails for which an application may wait.
+func (v *view) another() bool {
+	return v.database.Class.Fails() || len(v.lacks()) > 0 || (databaseServes.holds(v) && v.databaseFailedLately())
+}
+
 func (v *view) failsForAnother() bool {
-	if v.local.Class == facts.Answered {
+	if v.local.Class == facts.Answered || v.neverListened() {
 		return true
 	}
 	return v.local.Class == facts.Timeout && len(v.port.Listeners) > 0 && v.takesCalls()

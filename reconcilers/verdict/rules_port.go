@@ -147,10 +147,10 @@ var ruleListensElsewhere = Rule{
 }
 
 var ruleNotListening = Rule{
-	Name: "not-listening", Sees: "the process runs, and nobody listens on its port",
+	Name: "not-listening", Sees: "the process runs, nobody listens on its port, and nothing is known that it may wait for before it does",
 	Blame: v1alpha1.BlameApp, Reason: "NotListening", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see the log: {log}", "does the application really use port {port}?"},
-	When: []condition{fails(v1alpha1.CheckPort), noListener, running, not(answers), not(localAnswers)},
+	When: []condition{fails(v1alpha1.CheckPort), noListener, running, not(answers), not(localAnswers), not(waitsForAnother)},
 	says: func(v *view) string {
 		return fmt.Sprintf("the application's process runs, but nobody listens on port %d", v.port.Port)
 	},

@@ -95,11 +95,17 @@ func (w *world) timesOut() {
 
 // elsewhere lets it listen on other ports instead of its own.
 func (w *world) elsewhere(ports ...int32) {
-	w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
-	w.status["port"], w.status["local"], w.status["public"] = no, no, no
+	w.deaf()
 	for _, p := range ports {
 		w.port.Elsewhere = append(w.port.Elsewhere, facts.Place{Addr: fmt.Sprintf("[::]:%d", p), Port: p, PID: 100})
 	}
+}
+
+// deaf lets the application run, and nobody listen on its port.
+func (w *world) deaf() *world {
+	w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
+	w.status["port"], w.status["local"], w.status["public"] = no, no, no
+	return w
 }
 
 // listened lets a life be known that has listened on a port, with what it had opened beside.
@@ -279,10 +285,16 @@ func TestVerdicts(t *testing.T) {
 			w.unconfigured()
 			w.status["local"], w.status["public"] = no, no
 		}, nil, "database-configuration", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
-		{"nobody listens", func(w *world) {
-			w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
-			w.status["port"], w.status["local"], w.status["public"] = no, no, no
-		}, nil, "not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"nobody listens", func(w *world) { w.deaf() }, nil, "not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"nobody listens, and its database is not there: it may wait for that", func(w *world) { w.deaf().asked(facts.DatabaseRefused) }, nil,
+			"database-refuses", v1alpha1.BlameDatabase, v1alpha1.RemedyHold, ""},
+		{"nobody listens, and its log says what it waits for", func(w *world) {
+			w.deaf().process.Needs = []facts.Need{{Kind: facts.NeedService, End: facts.NeedRefused, Port: 6380}}
+		}, nil, "dependency-down", v1alpha1.BlameNetwork, v1alpha1.RemedyHold, ""},
+		{"nobody listens any more, and its database is not there", func(w *world) { w.deaf().asked(facts.DatabaseRefused) }, listened(3003, "100:1"),
+			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"nobody listens yet, and its database serves", func(w *world) { w.deaf().asked(facts.DatabaseReachable) }, listened(3003, "99:1"),
+			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"it listens on another port", func(w *world) { w.elsewhere(3013) }, nil,
 			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"it listens on another port, and a life before it did on its own", func(w *world) { w.elsewhere(3013) }, listened(3003, "99:1", 9464),
