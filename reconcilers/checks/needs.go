@@ -11,9 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/evenkeel/evenkeel/api/v1alpha1"
 	"github.com/evenkeel/evenkeel/reconcilers/facts"
-	"golang.org/x/sys/unix"
 )
 
 // logMark is how long a log was at a moment.
@@ -39,20 +41,42 @@ type ofOthers struct {
 	database bool // it names the database
 }
 
-// others reads what the application's log says of others, since this failure began, in this life and lately.
-func (p *Prober) others(l *look, well bool) ofOthers {
+// others reads what the application's log says of others, since this failure began, in this life and lately. What it said
+// while all was well is remembered, and is no reason later.
+func (p *Prober) others(l *look, local metav1.ConditionStatus) ofOthers {
 	var said ofOthers
 	if l.app.Spec.Checks.Local.Disabled {
 		return said
 	}
+	well := local == metav1.ConditionTrue
+	var needs []facts.Need
 	for _, data := range p.added(l, &p.logs, well) {
 		said.database = said.database || namesTheDatabase(data)
 		for _, need := range NeedsIn(data, int(l.app.Spec.Port)) {
-			if !slices.Contains(said.needs, need) && len(said.needs) < needsKept {
-				said.needs = append(said.needs, need)
+			if !slices.Contains(needs, need) {
+				needs = append(needs, need)
 			}
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.noise[l.app.Name]
+	switch {
+	case well && n == nil:
+		n = noise{}
+		if p.noise == nil {
+			p.noise = map[string]noise{}
+		}
+		p.noise[l.app.Name] = n
+		fallthrough
+	case well:
+		n.heard(needs, l.now)
+		return ofOthers{}
+	case local == metav1.ConditionFalse:
+		n.failed()
+	}
+	said.needs = n.without(needs)
+	said.needs = said.needs[:min(len(said.needs), needsKept)]
 	return said
 }
 
@@ -81,7 +105,7 @@ func (p *Prober) added(l *look, shelf *map[string]logBook, well bool) [][]byte {
 			continue
 		}
 		marks := book.marks[path]
-		data, now, ok := readSince(path, marks, l.now, !well, recently(l.app))
+		data, now, ok := readSince(path, marks, l.now, recently(l.app))
 		switch {
 		case !ok:
 			continue
@@ -129,7 +153,7 @@ func dated(marks []logMark, now v1alpha1.Instant, age time.Duration) []logMark {
 
 // readSince says how long a log is now, and reads what was added since the oldest of the marks that is not too old, the last
 // signTail bytes of it at most. Without a mark nothing was. No line of it is kept: it may hold anything.
-func readSince(path string, marks []logMark, now v1alpha1.Instant, read bool, age time.Duration) ([]byte, logMark, bool) {
+func readSince(path string, marks []logMark, now v1alpha1.Instant, age time.Duration) ([]byte, logMark, bool) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // the name may be that of a pipe
 	if err != nil {
 		return nil, logMark{}, false
@@ -141,7 +165,7 @@ func readSince(path string, marks []logMark, now v1alpha1.Instant, read bool, ag
 	}
 	mark := logMark{at: now, inode: info.Ino, size: info.Size}
 	fresh := dated(marks, now, age)
-	if !read || len(fresh) == 0 {
+	if len(fresh) == 0 {
 		return nil, mark, true
 	}
 	from := fresh[0].size

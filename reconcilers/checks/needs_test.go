@@ -109,7 +109,11 @@ func TestNeedsAreOfThisFailureAndThisLife(t *testing.T) {
 					l.life = strings.TrimPrefix(s.life, "none")
 				}
 				l.snapshot.Processes = []runtime.Process{{ErrLog: log}, {ErrLog: log}, {}}
-				got := p.others(l, s.well)
+				local := no
+				if s.well {
+					local = yes
+				}
+				got := p.others(l, local)
 				if (len(got.needs) > 0) != s.wanted || got.database != s.wanted {
 					t.Errorf("look %d: %v", n+1, got)
 				}

@@ -60,6 +60,7 @@ type Prober struct {
 	calm     map[string]bool            // App → all was well at the last look
 	logs     map[string]logBook         // App → how long its error logs were in its present failure
 	seen     map[string]logBook         // App → how long they were lately, though all was well
+	noise    map[string]noise           // App → what it names as out of reach while it answers
 
 	table table
 
@@ -394,9 +395,12 @@ func (p *Prober) readStart(l *look, local metav1.ConditionStatus, asked bool) of
 	limit := timeout(l.app, v1alpha1.CheckProcess)
 	s := p.starts.ask(l.question(v1alpha1.CheckProcess), limit, func() ofStart {
 		s := ofStart{folderMissing: folderMissing(l.app.Spec.Directory), signs: p.signs(l, local, asked, readSigns)}
-		well := asked && local == metav1.ConditionTrue
-		said := p.others(l, well)
-		if s.needs = said.needs; said.database && !well {
+		known := metav1.ConditionUnknown
+		if asked {
+			known = local
+		}
+		said := p.others(l, known)
+		if s.needs = said.needs; said.database {
 			s.signs = append(s.signs, facts.SignDatabase)
 		}
 		settled := l.life != "" && l.age >= l.app.Spec.Recovery.StartupGrace.Duration
