@@ -58,6 +58,8 @@ type seen struct {
 	build    facts.Build
 	deploy   facts.Deploy
 	database facts.Database
+	host     facts.Host
+	workers  facts.Workers
 	lead     v1alpha1.CheckResult
 	asked    bool
 	down, up bool
@@ -71,6 +73,8 @@ func lastSeen(c *pass.Case) *seen {
 	s.build, _ = facts.Of[facts.Build](o, v1alpha1.CheckBuild)
 	s.deploy, _ = facts.Of[facts.Deploy](o, v1alpha1.CheckDeploy)
 	s.database, _ = facts.Of[facts.Database](o, v1alpha1.CheckDatabase)
+	s.host, _ = facts.Of[facts.Host](o, v1alpha1.CheckHost)
+	s.workers, _ = facts.Of[facts.Workers](o, v1alpha1.CheckWorkers)
 	s.lead, _ = o.Leading()
 	s.asked = o.Status(v1alpha1.CheckProcess) != metav1.ConditionUnknown
 	s.up = s.asked && s.process.Life != ""
@@ -112,6 +116,10 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 	known := slices.Contains(s.process.Signs, facts.SignBuildMissing) || c.Record.Learned.BuildSeen
 	process, _ := o.Result(v1alpha1.CheckProcess)
 	crashing := process.Reason == facts.ReasonCrashLoop && process.Status == metav1.ConditionFalse
+	// it runs, is one and the same, and fails
+	fails := s.up && !answers && s.lead.Status == metav1.ConditionFalse && !orphan && !crashing && s.process.Crashes < crashExits && look(c).lives() < crashLives &&
+		!slices.Contains(s.process.Signs, facts.SignCache)
+	_, noFiles := s.workers.OutOfFiles()
 	switch {
 	case len(s.deploy.AtWork) > 0:
 		return "a deploy is at work"
@@ -152,6 +160,16 @@ func (s *seen) forbids(c *pass.Case, o *v1alpha1.Observation) string {
 		c.Record.Learned.LocalMet != s.local.Wants && !orphan && !crashing && s.process.Crashes < crashExits && look(c).lives() < crashLives &&
 		o.Status(v1alpha1.CheckDisk) != metav1.ConditionFalse && o.Status(v1alpha1.CheckMemory) != metav1.ConditionFalse:
 		return "it answers, and was never seen to answer as is expected"
+	case fails && s.local.Class == facts.Timeout && s.host.Starved() != "":
+		return "others keep it from running"
+	case fails && noFiles && s.local.Class != facts.Answered:
+		return "it can open no more files, and heals when clients leave"
+	case fails && s.local.Class == facts.Timeout && s.database.Class.Fails() && len(s.port.Listeners) > 0 &&
+		!slices.ContainsFunc(s.port.Listeners, func(l facts.Listener) bool { return l.Waiting > 0 }):
+		return "it takes calls, and waits for a database that does not serve"
+	case fails && s.local.Class == facts.Refused && o.Status(v1alpha1.CheckPort) == metav1.ConditionFalse && len(s.port.Listeners) == 0 &&
+		c.Record.Learned.Listened == nil && s.database.Class.Fails():
+		return "it has not begun to listen, and waits for a database that does not serve"
 	case s.lead.Status == metav1.ConditionUnknown && s.up && !orphan && !(o.Status(v1alpha1.CheckPort) == metav1.ConditionFalse && len(s.port.Listeners) == 0) && s.process.Crashes < crashExits && look(c).lives() < crashLives:
 		return "it is not known whether it is well"
 	}
