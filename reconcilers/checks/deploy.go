@@ -67,6 +67,9 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 			continue // an application may unpack what it was sent
 		}
 		cwd, err := p.FS.Cwd(proc.Identity)
+		if writesElsewhere(what, args, cwd, dir) {
+			continue
+		}
 		switch {
 		case err == nil && within(cwd, dir) && !p.FS.WorksElsewhere(proc.Identity, cwd):
 		case errors.Is(err, os.ErrPermission) && slices.ContainsFunc(args, func(a string) bool { return within(a, dir) }):

@@ -83,6 +83,42 @@ func TestADeployIsSeenWhoeverHasBegunIt(t *testing.T) {
 	}
 }
 
+// What rsync takes from here to another folder is a backup; what it may bring here is a deploy.
+func TestABackupIsNoDeploy(t *testing.T) {
+	top, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, backup := filepath.Join(top, "site"), filepath.Join(top, "backup")
+	for _, name := range []string{filepath.Join(dir, "public"), filepath.Join(dir, "tools"), backup} {
+		if err := os.MkdirAll(name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(t, dir, filepath.Join(top, "current"))
+	link(t, backup, filepath.Join(dir, "kept"))
+	for _, tc := range []struct {
+		cwd, to string
+		deploy  bool
+	}{
+		{dir, "backup:", false}, {dir, backup, false}, {dir, "../backup/", false}, {dir, ".", true}, {dir, "public", true},
+		{dir, dir + "/", true}, {dir, top, true}, {dir, filepath.Join(top, "current"), true}, {dir, "kept", true},
+		{dir, filepath.Join(top, "new"), true}, // it may be a link by and by
+		{filepath.Join(dir, "tools"), "../public", true},
+		{filepath.Join(dir, "public"), "../../site/public", true},
+		{dir, "..", true}, // begun in tools, and already where it writes
+		{filepath.Join(dir, "public"), "../../public", true},
+	} {
+		p, app := proberOn(machine(t, proc{pid: 200, parent: 1, comm: "rsync", args: []string{"rsync", "-az", "x", tc.to}, cwd: tc.cwd})), site("site")
+		app.Spec.Directory, p.Runtime = dir, &fakeRuntime{}
+		l := &look{app: app, now: moment(time.Minute)}
+		p.lookAround(t.Context(), l)
+		if r := p.deployResult(l); (r.Status == no) != tc.deploy {
+			t.Errorf("in %s to %s: %s %s", tc.cwd, tc.to, r.Status, r.Message)
+		}
+	}
+}
+
 // Of a process that has lived for a while, what it was started with is asked once; one that has just begun may become another.
 func TestArgumentsAreReadOnceAProcessHasSettled(t *testing.T) {
 	dir := t.TempDir()

@@ -90,7 +90,7 @@ func unpackWork(program string, args []string) string {
 	}
 	switch program {
 	case "rsync":
-		if !has("--sender", "--dry-run", "-n", "--list-only") {
+		if !has("--sender", "--dry-run", "-n", "--list-only") && !remote(rsyncTo(args)) {
 			return "rsync"
 		}
 	case "tar", "bsdtar":
@@ -107,6 +107,67 @@ func unpackWork(program string, args []string) string {
 		}
 	}
 	return ""
+}
+
+// rsyncValues are the options of rsync whose value may be an argument of its own.
+var rsyncValues = strings.Fields(`-e -f -T -M -B --rsh --filter --exclude --include --exclude-from --include-from --files-from
+	--rsync-path --remote-option --temp-dir --backup-dir --suffix --partial-dir --compare-dest --copy-dest --link-dest --bwlimit
+	--timeout --contimeout --port --sockopts --address --chmod --chown --usermap --groupmap --log-file --log-file-format
+	--out-format --password-file --max-size --min-size --max-delete --block-size --modify-window --info --debug --skip-compress
+	--compress-level --compress-choice --checksum-choice --protocol --iconv --outbuf --stop-after --stop-at`)
+
+// rsyncTo is where an rsync with these arguments writes to, as it was told. It is empty where that is not told for certain: of
+// the receiving end, whose folder is always here, and where there is but one operand.
+func rsyncTo(args []string) string {
+	to, operands := "", 0
+	value, only := false, false // the next is an option's value; all that follows are operands
+	for _, a := range args {
+		switch {
+		case value:
+			value = false
+		case a == "--server" && !only:
+			return ""
+		case a == "--" && !only:
+			only = true
+		case only || !strings.HasPrefix(a, "-"):
+			operands++
+			to = a
+		case strings.HasPrefix(a, "--"):
+			value = slices.Contains(rsyncValues, a)
+		default: // -aze ssh: the value may stand behind the letter, too
+			at := strings.IndexAny(a[1:], "efTMB@")
+			value = at >= 0 && at+2 == len(a)
+		}
+	}
+	if operands < 2 {
+		return ""
+	}
+	return to
+}
+
+// remote tells an operand of rsync that is on another machine: host:path, host::module, rsync://host/module. A colon behind a
+// slash belongs to a name.
+func remote(operand string) bool {
+	before, _, colon := strings.Cut(operand, ":")
+	return colon && before != "" && !strings.Contains(before, "/")
+}
+
+// writesElsewhere tells of an rsync that writes to a folder of this machine that is neither the application's nor above it. Where
+// an end of it works may already be where it writes: what is not found from there is not taken to be elsewhere.
+func writesElsewhere(work string, args []string, cwd, dir string) bool {
+	if work != "rsync" {
+		return false
+	}
+	to := rsyncTo(args[min(1, len(args)):])
+	if to == "" || !filepath.IsAbs(to) && cwd == "" {
+		return false
+	}
+	if !filepath.IsAbs(to) {
+		to = filepath.Join(cwd, to)
+	}
+	to = filepath.Clean(to)
+	target, err := filepath.EvalSymlinks(to)
+	return err == nil && !within(to, dir) && !within(target, dir) && !within(dir, to) && !within(dir, target)
 }
 
 // tarExtracts reads tar's first argument, xzf or -xzf.
