@@ -43,21 +43,27 @@ func portResult(l *look) v1alpha1.CheckResult {
 		reason string
 		text   string
 	}{
-		{facts.Ours, metav1.ConditionTrue, "Listening", "the application listens on %s (pid %d)"},
-		{facts.Stranger, metav1.ConditionFalse, "HeldByAnother", "another program listens on %s (pid %d)"},
-		{facts.OurOrphan, metav1.ConditionFalse, "HeldByOrphan", "an orphan of the application listens on %s (pid %d)"},
+		{facts.Ours, metav1.ConditionTrue, "Listening", "the application listens on "},
+		{facts.Stranger, metav1.ConditionFalse, "HeldByAnother", "another program listens on "},
+		{facts.OurOrphan, metav1.ConditionFalse, "HeldByOrphan", "an orphan of the application listens on "},
 	} {
 		if who, ok := f.By(known.whose); ok {
 			r.Status, r.Reason = known.status, known.reason
-			r.Message = fmt.Sprintf(known.text, who.Addr, who.PID)
+			r.Message = known.text + listensAt(who)
 			if other, beside := f.By(facts.Stranger); beside && known.whose == facts.Ours {
-				r.Message += fmt.Sprintf("; another program listens on %s (pid %d)", other.Addr, other.PID)
+				r.Message += "; another program listens on " + listensAt(other)
+			}
+			if l.sealed && known.whose == facts.Ours {
+				r.Message += sealedText
 			}
 			return r
 		}
 	}
 	r.Status, r.Reason = metav1.ConditionUnknown, "CannotTell"
 	r.Message = fmt.Sprintf("somebody listens on %s; whose process it is cannot be seen by this user", f.Listeners[0].Addr)
+	if l.sealed {
+		r.Message += sealedText
+	}
 	return r
 }
 
@@ -73,7 +79,7 @@ func (p *Prober) classify(l *look) (own netip.AddrPort) {
 		return own
 	}
 	var ours, others []listeners.Listener
-	l.holders = nil
+	l.holders, l.sealed = nil, false
 	for _, o := range owners {
 		fl := facts.Listener{Addr: o.Addr.String(), Whose: p.Whose(l.app, l, o), User: o.User, Waiting: o.RecvQ}
 		if o.Known {
@@ -86,6 +92,8 @@ func (p *Prober) classify(l *look) (own netip.AddrPort) {
 			p.mu.Lock()
 			p.owners[l.app.Name] = fl.PID
 			p.mu.Unlock()
+		} else {
+			l.sealed = l.sealed || ownIsSealed(l, o)
 		}
 		if fl.User == "" {
 			fl.User = userName(o.Listener.UID)
@@ -139,11 +147,7 @@ func (p *Prober) Whose(app *v1alpha1.App, l *look, o listeners.Owner) facts.Whos
 		return facts.CannotTell // which processes are the application's own is not known now
 	}
 	if !o.Known {
-		// The kernel says at least which user opened the socket.
-		if l.uid != 0 && o.Listener.UID != l.uid {
-			return facts.Stranger
-		}
-		return facts.CannotTell
+		return p.whoseUnseen(l, o)
 	}
 	if _, ok := l.tree[o.Process.PID]; ok {
 		return facts.Ours

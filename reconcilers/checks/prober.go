@@ -112,6 +112,7 @@ type look struct {
 	own        netip.AddrPort   // where the application alone is asked, if others listen on its port too
 	askedAt    netip.AddrPort   // where the local check has asked
 	elsewhere  []facts.Place    // where the application listens at other ports, if that was looked for
+	sealed     bool             // its own process, of the user that looks, may not be looked into
 	portErr    error
 	tookListen time.Duration
 

@@ -22,6 +22,9 @@ type Listener struct {
 	RecvQ   uint32         `json:"recvQ"`   // connections that wait to be accepted; grows while the app hangs
 	Backlog uint32         `json:"backlog"` // how many may wait
 	V6Only  bool           `json:"v6Only"`  // an IPv6 socket that takes no IPv4 connections
+	// Group is the number of the control group in which the socket was opened, see [procfs.FS.GroupNumbers]; 0 where the kernel
+	// (before 5.8) does not tell.
+	Group uint64 `json:"group,omitempty"`
 }
 
 const (

@@ -97,6 +97,23 @@ func TestListenersOfTheKernel(t *testing.T) {
 	}
 }
 
+// The number that a socket bears is the one by which its process's control group is known.
+func TestTheGroupOfASocketIsThatOfWhoOpenedIt(t *testing.T) {
+	_, port := open(t, "tcp4", "127.0.0.1:0", false)
+	found, err := Listeners(t.Context(), port)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	self, err := procfs.Default().Process(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := procfs.Default().GroupNumbers(self.Identity)
+	if err == nil && found[0].Group != 0 && found[0].Group != groups[self.Identity] {
+		t.Errorf("socket in %d, process in %d", found[0].Group, groups[self.Identity])
+	}
+}
+
 func TestAllPorts(t *testing.T) {
 	_, one := open(t, "tcp4", "127.0.0.1:0", false)
 	_, two := open(t, "tcp6", "[::1]:0", true)

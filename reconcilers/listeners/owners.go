@@ -18,10 +18,14 @@ import (
 // Owner is a listening socket with the process that has it open.
 type Owner struct {
 	Listener
-	// Known is false where it cannot be told whose the socket is; then all that follows is empty but for Why and User,
-	// the one who opened the socket.
+	// Known is false where it cannot be told whose the socket is; then all that follows is empty but for Why, Unseen,
+	// Hidden and User, the one who opened the socket.
 	Known bool   `json:"known"`
 	Why   string `json:"why,omitempty"` // why it cannot be told
+	// Unseen are the living processes that could not be looked into: one of them has it open, unless Hidden says that there are
+	// more of whom not even that is known. Both are empty where Known.
+	Unseen []procfs.Process `json:"-"`
+	Hidden bool             `json:"-"`
 
 	Process   procfs.Identity `json:"process,omitzero"`
 	UID       uint32          `json:"ownerUID"`
@@ -66,7 +70,9 @@ func Join(fs procfs.FS, listeners []Listener, prefer ...int) ([]Owner, error) {
 			}
 		}
 		if !known {
-			owners = append(owners, Owner{Listener: l, UID: l.UID, User: users.name(l.UID), Why: why(l, holders)})
+			owners = append(owners, Owner{
+				Listener: l, UID: l.UID, User: users.name(l.UID), Why: why(l, holders), Unseen: holders.Unseen, Hidden: holders.Hidden,
+			})
 		}
 	}
 	return owners, nil

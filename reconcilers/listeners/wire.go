@@ -16,6 +16,7 @@ import (
 const (
 	listenState   = 10 // TCP_LISTEN
 	attrV6Only    = 11 // INET_DIAG_SKV6ONLY
+	attrGroup     = 21 // INET_DIAG_CGROUP_ID, which comes without being asked for
 	headerSize    = unix.SizeofNlMsghdr
 	requestSize   = 56 // inet_diag_req_v2
 	socketSize    = 72 // inet_diag_msg
@@ -154,6 +155,9 @@ func parseSocket(b []byte) (l Listener, ok bool, err error) {
 		}
 		if kind == attrV6Only && length > attrSize {
 			l.V6Only = b[attrSize] != 0
+		}
+		if kind == attrGroup && length >= attrSize+8 {
+			l.Group = order.Uint64(b[attrSize:])
 		}
 		b = b[min(align(length), len(b)):]
 	}

@@ -56,7 +56,8 @@ var (
 	done = ours(unix.NLMSG_DONE, number(0))
 	v4   = ours(unix.SOCK_DIAG_BY_FAMILY, socket(unix.AF_INET, listenState, "127.0.0.1:3003"))
 	v6   = ours(unix.SOCK_DIAG_BY_FAMILY, socket(unix.AF_INET6, listenState, "[::]:3003",
-		slices.Concat(attr(8, 0), attr(attrV6Only, 1))...))
+		slices.Concat(attr(8, 0), attr(attrV6Only, 1), attr(attrGroup, binary.NativeEndian.AppendUint64(nil, 4321)...))...))
+	short     = ours(unix.SOCK_DIAG_BY_FAMILY, socket(unix.AF_INET, listenState, "127.0.0.1:3003", attr(attrGroup, 1, 2, 3, 4)...))
 	mapped    = ours(unix.SOCK_DIAG_BY_FAMILY, socket(unix.AF_INET6, listenState, "[::ffff:127.0.0.1]:3003"))
 	elsewhere = ours(unix.SOCK_DIAG_BY_FAMILY, socket(unix.AF_INET, listenState, "127.0.0.1:80"))
 	connected = ours(unix.SOCK_DIAG_BY_FAMILY, socket(unix.AF_INET, 1, "127.0.0.1:3003"))
@@ -73,7 +74,7 @@ func TestParse(t *testing.T) {
 	}
 	want := []Listener{
 		{Addr: netip.MustParseAddrPort("127.0.0.1:3003"), UID: 1000, Inode: 123456, RecvQ: 3, Backlog: 511},
-		{Addr: netip.MustParseAddrPort("[::]:3003"), UID: 1000, Inode: 123456, RecvQ: 3, Backlog: 511, V6Only: true},
+		{Addr: netip.MustParseAddrPort("[::]:3003"), UID: 1000, Inode: 123456, RecvQ: 3, Backlog: 511, V6Only: true, Group: 4321},
 	}
 	if !slices.Equal(d.found, want) || d.interrupted {
 		t.Errorf("%+v", d)
@@ -128,6 +129,14 @@ func TestParseNotesInterruption(t *testing.T) {
 func TestParseMapped(t *testing.T) {
 	d := dump{sequence: testSequence, receiver: testReceiver, port: testPort}
 	if err := d.parse(mapped); err != nil || len(d.found) != 1 || d.found[0].Addr != netip.MustParseAddrPort("127.0.0.1:3003") {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// What is shorter than a control group's number is none.
+func TestParseShortGroup(t *testing.T) {
+	d := dump{sequence: testSequence, receiver: testReceiver, port: testPort}
+	if err := d.parse(short); err != nil || len(d.found) != 1 || d.found[0].Group != 0 {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

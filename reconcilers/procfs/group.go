@@ -3,9 +3,13 @@
 package procfs
 
 import (
+	"errors"
+	"fmt"
 	"path"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // ControlGroup is the control group that a process is in, as systemd sees it: a path such as /system.slice/web.service. It is
@@ -32,6 +36,60 @@ func systemdGroup(file string) string {
 		}
 	}
 	return unified
+}
+
+// GroupNumbers are the numbers of the control groups that these processes are in, in the hierarchy that all share, as the kernel
+// names them for a socket too. Who has ended is left out. On a machine without that hierarchy it is an error, and so where one of
+// the groups cannot be seen from here.
+func (fs FS) GroupNumbers(ids ...Identity) (map[Identity]uint64, error) {
+	point, err := parsed(fs, "self/mountinfo", unifiedPoint)
+	if err != nil {
+		return nil, err
+	}
+	byPath, numbers := map[string]uint64{}, map[Identity]uint64{}
+	for _, id := range ids {
+		b, err := fs.contents(id, "cgroup\x00", 1<<16)
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		group := unifiedGroup(string(b))
+		if !strings.HasPrefix(group, "/") || strings.HasPrefix(group, "/..") { // outside of what this process sees
+			return nil, fmt.Errorf("process %s: its control group %q cannot be seen", id, group)
+		}
+		if _, known := byPath[group]; !known {
+			var st unix.Stat_t
+			if err := unix.Stat(path.Join(point, group), &st); err != nil {
+				return nil, fmt.Errorf("process %s: its control group %q: %w", id, group, err)
+			}
+			byPath[group] = st.Ino
+		}
+		numbers[id] = byPath[group]
+	}
+	return numbers, nil
+}
+
+// unifiedPoint is where the hierarchy that all share is mounted: all of it, "35 24 0:30 / /sys/fs/cgroup rw shared:9 - cgroup2 …".
+func unifiedPoint(mountinfo []byte) (string, error) {
+	for line := range strings.Lines(string(mountinfo)) {
+		place, kind, _ := strings.Cut(line, " - ")
+		if words := strings.Fields(place); len(words) >= 5 && words[3] == "/" && strings.HasPrefix(kind, "cgroup2 ") {
+			return unescape(words[4]), nil
+		}
+	}
+	return "", errors.New("no unified hierarchy of control groups is mounted")
+}
+
+// unifiedGroup is the path in it, of a process's cgroup file.
+func unifiedGroup(file string) string {
+	for line := range strings.Lines(file) {
+		if group, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
+			return group
+		}
+	}
+	return ""
 }
 
 // InUnit tells whether a control group is that of a unit of systemd's, such as web.service, or lies in it.

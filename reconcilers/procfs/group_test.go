@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTheControlGroupIsTheOneThatSystemdMeans(t *testing.T) {
@@ -83,5 +86,40 @@ func TestOutputsAreWhereAProcessWrites(t *testing.T) {
 	}
 	if _, err := Default().ControlGroup(gone); err == nil {
 		t.Error("one that is gone is in a control group")
+	}
+}
+
+func TestGroupNumbers(t *testing.T) {
+	root, point := t.TempDir(), t.TempDir()
+	fake(t, root, 100, "node", 1, 100)
+	fake(t, root, 101, "node", 1, 101)
+	web, away, gone := Identity{PID: 100, StartTicks: 100}, Identity{PID: 101, StartTicks: 101}, Identity{PID: 102, StartTicks: 102}
+	group := filepath.Join(point, "system.slice/web.service")
+	if err := os.MkdirAll(group, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(group, &st); err != nil {
+		t.Fatal(err)
+	}
+	write(t, root, "100/cgroup", "1:name=systemd:/else\n0::/system.slice/web.service\n")
+	fsys := New(root)
+	if _, err := fsys.GroupNumbers(web); err == nil {
+		t.Error("no error without a list of mounts")
+	}
+	write(t, root, "self/mountinfo", "34 24 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n")
+	if _, err := fsys.GroupNumbers(web); err == nil {
+		t.Error("no error without the hierarchy that all share")
+	}
+	write(t, root, "self/mountinfo", "34 24 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n35 24 0:30 /docker /else rw - cgroup2 cgroup2 rw\n36 24 0:30 / "+point+" rw shared:9 - cgroup2 cgroup2 rw\n")
+	got, err := fsys.GroupNumbers(web, gone)
+	if err != nil || len(got) != 1 || got[web] != st.Ino {
+		t.Errorf("%v, %v, want %d", got, err, st.Ino)
+	}
+	for _, file := range []string{"", "0::/../other\n", "0::/not.there\n", "4:cpu:/x\n"} {
+		write(t, root, "101/cgroup", file)
+		if got, err := fsys.GroupNumbers(web, away); err == nil {
+			t.Errorf("%q: %v, want an error", file, got)
+		}
 	}
 }

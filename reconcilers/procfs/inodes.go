@@ -17,6 +17,9 @@ type Holders struct {
 	// Denied is how many living processes could not be looked into. While it is not 0, an inode without a holder means
 	// "cannot tell", not "nobody".
 	Denied int
+	// Unseen are those of them of whom at least is known who they are. Hidden says that there are, or may be, others.
+	Unseen []Process
+	Hidden bool
 }
 
 // Missing returns those of the inodes that no holder was found for.
@@ -46,8 +49,13 @@ func (fs FS) InodeOwners(inodes []uint64, prefer []int) (Holders, error) {
 			return err
 		}
 		// Neither kernel threads nor zombies hold sockets, yet both refuse to be looked into.
-		if p, err := h.process(); err == nil && (p.Kernel || !p.Alive()) || errors.Is(err, ErrGone) {
+		switch p, err := h.process(); {
+		case err == nil && (p.Kernel || !p.Alive()), errors.Is(err, ErrGone):
 			return nil
+		case err == nil:
+			found.Unseen = append(found.Unseen, p)
+		default:
+			found.Hidden = true
 		}
 		found.Denied++
 		return nil
@@ -56,8 +64,9 @@ func (fs FS) InodeOwners(inodes []uint64, prefer []int) (Holders, error) {
 		return Holders{}, err
 	}
 	// With hidepid=2 the others are not even listed, the first process of all included.
-	if _, err := fs.Process(1); found.Denied == 0 && errors.Is(err, os.ErrPermission) {
-		found.Denied++
+	if _, err := fs.Process(1); errors.Is(err, os.ErrPermission) {
+		found.Hidden = true
+		found.Denied = max(found.Denied, 1)
 	}
 	return found, nil
 }
