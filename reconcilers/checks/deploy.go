@@ -21,7 +21,8 @@ import (
 // another program, or writes over its own name, does so at its start, and the short name goes with it.
 const idleAfter = 10 * time.Second
 
-// deployResult looks for a checkout, an install or a build at work in the application's folder, whoever has begun it: cron, a
+// deployResult looks for a checkout, an install or a build at work in the application's folder, or where the checkout or
+// workspace around it begins, whoever has begun it: cron, a
 // runner, somebody's shell, another row of the process manager that receives a webhook, the application itself when it is
 // told to. What belongs to the application's own way of running is none, and neither is a lone fetch.
 func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
@@ -71,7 +72,7 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 			continue
 		}
 		switch {
-		case err == nil && within(cwd, dir) && !p.FS.WorksElsewhere(proc.Identity, cwd):
+		case err == nil && (within(cwd, dir) || p.deploysFrom(l, what, cwd, dir)) && !p.FS.WorksElsewhere(proc.Identity, cwd):
 		case errors.Is(err, os.ErrPermission) && slices.ContainsFunc(args, func(a string) bool { return within(a, dir) }):
 		case errors.Is(err, os.ErrPermission) && proc.UID == 0 &&
 			changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery, what):

@@ -57,6 +57,7 @@ type Prober struct {
 	builds   map[string]built           // App → its build as it was last looked into
 	envs     map[string]known           // App → what its environment files held at its start
 	idle     map[procfs.Identity]string // whose arguments are those of no deploy, with their short names
+	roots    map[string]root            // App → the checkout around its folder, if that was looked for
 	calm     map[string]bool            // App → all was well at the last look
 	logs     map[string]logBook         // App → how long its error logs were in its present failure
 	seen     map[string]logBook         // App → how long they were lately, though all was well
