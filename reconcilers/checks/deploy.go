@@ -67,17 +67,7 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 		if _, below := l.tree[proc.PID]; below && unpacks(what) {
 			continue // an application may unpack what it was sent
 		}
-		cwd, err := p.FS.Cwd(proc.Identity)
-		if writesElsewhere(what, args, cwd, dir) {
-			continue
-		}
-		switch {
-		case err == nil && (within(cwd, dir) || p.deploysFrom(l, what, cwd, dir)) && !p.FS.WorksElsewhere(proc.Identity, cwd):
-		case errors.Is(err, os.ErrPermission) && slices.ContainsFunc(args, func(a string) bool { return within(a, dir) }):
-		case errors.Is(err, os.ErrPermission) && proc.UID == 0 &&
-			changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery, what):
-			// Where root works may not be seen by us. `sudo npm ci` in this folder leaves its traces here, one elsewhere does not.
-		default:
+		if cwd, err := p.FS.Cwd(proc.Identity); writesElsewhere(what, args, cwd, dir) || !p.worksHere(l, proc, atWork{what, args, cwd, err}, dir) {
 			continue
 		}
 		f.AtWork = append(f.AtWork, facts.Work{PID: proc.PID, What: what, Since: l.since(proc.StartedAt())})
@@ -100,6 +90,31 @@ func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 		r.Status, r.Reason, r.Message = metav1.ConditionFalse, "AtWork", f.AtWork[0].What+" is at work"
 	}
 	return r
+}
+
+// atWork is a process at a work, with the folder that it works in, or why that cannot be told.
+type atWork struct {
+	what   string
+	args   []string
+	cwd    string
+	cwdErr error
+}
+
+// worksHere tells whether a work goes on in the application's folder, dir. Where root works may not be seen by us, and neither
+// may where a program works that has capabilities of its file (`setcap cap_net_bind_service=+ep node`), though its user is ours.
+// `npm ci` in this folder leaves its traces here then, one elsewhere does not.
+func (p *Prober) worksHere(l *look, proc *procfs.Process, w atWork, dir string) bool {
+	if w.cwdErr == nil {
+		return (within(w.cwd, dir) || p.deploysFrom(l, w.what, w.cwd, dir)) && !p.FS.WorksElsewhere(proc.Identity, w.cwd)
+	}
+	if !errors.Is(w.cwdErr, os.ErrPermission) {
+		return false
+	}
+	if slices.ContainsFunc(w.args, func(a string) bool { return within(a, dir) }) {
+		return true
+	}
+	ours := proc.UID == 0 || proc.UID == l.uid || l.life != "" && proc.UID == l.main.UID
+	return ours && changedSince(dir, l.now.Wall.Add(proc.StartedAt()-l.now.Boot.Duration), l.app.Status.Recovery, w.what)
 }
 
 // ownWay is what belongs to an application's own way of running.

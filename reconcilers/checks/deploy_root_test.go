@@ -1,10 +1,13 @@
 package checks
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/evenkeel/evenkeel/reconcilers/procfs"
 )
 
 // A deploy of a monorepo goes on where its checkout or workspace begins.
@@ -99,5 +102,53 @@ func TestWhatIsNoCheckoutOfTheApplication(t *testing.T) {
 	write(t, filepath.Join(dir, ".git/HEAD"), "")
 	if got := rootOf(dir, []string{home}); got != "" {
 		t.Errorf("of a checkout of its own: %s", got)
+	}
+}
+
+// Where root works is not shown to others, nor where a program works that has capabilities of its file, to its own user.
+func TestADeployWhoseFolderIsNotShown(t *testing.T) {
+	const us, app, stranger = 1000, 1001, 1002
+	denied := fmt.Errorf("process 200: cwd: %w", os.ErrPermission)
+	for _, tc := range []struct {
+		name    string
+		uid     uint32
+		err     error
+		touched bool // node_modules, since it began
+		work    string
+		args    []string
+		want    bool
+	}{
+		{"root's, with traces", 0, denied, true, "npm ci", nil, true},
+		{"root's, without", 0, denied, false, "npm ci", nil, false},
+		{"ours, with traces", us, denied, true, "npm ci", nil, true},
+		{"ours, without", us, denied, false, "npm ci", nil, false},
+		{"ours, with those of another work", us, denied, true, "npm run build", nil, false},
+		{"the application's user's, with traces", app, denied, true, "npm ci", nil, true},
+		{"a stranger's, with traces", stranger, denied, true, "npm ci", nil, false},
+		{"a stranger's that names the folder", stranger, denied, false, "git pull", []string{"git", "-C", "DIR", "pull"}, true},
+		{"one that has ended", us, procfs.ErrGone, true, "npm ci", nil, false},
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "node_modules"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		l := &look{app: site("site"), now: moment(time.Minute), uid: us, life: "100:100"}
+		l.main.UID = app
+		proc := &procfs.Process{Identity: procfs.Identity{PID: 200, StartTicks: 200}, UID: tc.uid}
+		at := l.now.Wall.Add(-time.Hour)
+		if tc.touched {
+			at = l.now.Wall.Add(-time.Second)
+		}
+		if err := os.Chtimes(filepath.Join(dir, "node_modules"), at, at); err != nil {
+			t.Fatal(err)
+		}
+		for n, a := range tc.args {
+			if a == "DIR" {
+				tc.args[n] = dir
+			}
+		}
+		if got := proberOn(machine(t)).worksHere(l, proc, atWork{what: tc.work, args: tc.args, cwdErr: tc.err}, dir); got != tc.want {
+			t.Errorf("%s: %t", tc.name, got)
+		}
 	}
 }
