@@ -82,12 +82,28 @@ const mendWithin = time.Minute
 // keyReminder is the key of the reminder that an application is down and held.
 const keyReminder = "Reminder/Down"
 
+// lastFailure says what the last attempt failed of, where a step of it failed: it may be what stands against every other one.
+func (s *stepper) lastFailure() string {
+	if s.r.Recovery == nil || s.r.Recovery.Verified {
+		return ""
+	}
+	for _, done := range slices.Backward(s.r.Recovery.Steps) {
+		if done.Outcome == v1alpha1.StepFailed && done.Message != "" {
+			return fmt.Sprintf("the last attempt, step %s: %s", done.Step, done.Message)
+		}
+	}
+	return ""
+}
+
 func (s *stepper) alertFailed(v *v1alpha1.Verdict, holds bool) {
 	i := s.r.Incident
 	key := string(v1alpha1.AlertFailed)
 	if i != nil && !s.r.StoodDown && !s.sent(key) {
 		s.markSent(key)
 		a := s.alertOf(v, s.r.Message)
+		if failed := s.lastFailure(); failed != "" {
+			a.Evidence = slices.Insert(a.Evidence, 0, failed)
+		}
 		a.Next = append(a.Next, "when it is mended: evenkeel reset "+s.c.App.Name)
 		s.tell(noticeFailed, a)
 	}

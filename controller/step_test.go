@@ -83,6 +83,9 @@ func TestThreeFailedRecoveriesEndInFailedWithTwoAlerts(t *testing.T) {
 	if want := []v1alpha1.AlertKind{v1alpha1.AlertDegraded, v1alpha1.AlertFailed}; !slices.Equal(r.kinds(), want) {
 		t.Fatalf("alerts = %v, want %v", r.kinds(), want)
 	}
+	if last := r.alerts[1].Evidence; len(last) == 0 || last[0] != "the last attempt, step verify: test" {
+		t.Fatalf("evidence = %q, want first of what the last attempt has failed", last)
+	}
 	want := []v1alpha1.Phase{"Degraded", "Recovering", "Cooldown", "Degraded", "Recovering", "Cooldown", "Degraded", "Recovering", "Cooldown", "Failed"}
 	if !slices.Equal(r.path(), want) {
 		t.Fatalf("path = %v, want %v", r.path(), want)
