@@ -75,16 +75,12 @@ var ruleStrangerOnPort = Rule{
 	},
 }
 
-// orphaned is an orphan that may be ended, because another one can take its place. Who is the runtime's own is known only where
-// the runtime was asked; where it is gone, nobody is. But what could not be replaced is left to serve.
-var orphaned = []condition{orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)}
-
 // A server below npm outlives PM2's daemon. To start one beside it would make a second copy, which finds the port taken.
 var ruleOrphanOfRuntime = Rule{
 	Name: "orphan-of-runtime", Sees: "the process manager itself does not run, and what it has left of the application listens on its port; both can be brought back",
 	Blame: v1alpha1.BlameRuntime, Reason: "DaemonGoneOrphan", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see who it is: ss -ltnp 'sport = :{port}'", "see why PM2 died: tail {home}/pm2.log; dmesg | tail"},
-	When: append([]condition{managerGone}, orphaned...),
+	When: []condition{managerGone, orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)},
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.OurOrphan)
 		return fmt.Sprintf("no PM2 daemon runs in %s, and what it has left holds port %d: %s; that is ended, or a second one would be started beside it, and both can be brought back: %s",
@@ -92,11 +88,13 @@ var ruleOrphanOfRuntime = Rule{
 	},
 }
 
+// Who is the runtime's own is known only where the runtime was asked; where it is gone, nobody is. But what could not be
+// replaced is left to serve.
 var ruleOrphanOnPort = Rule{
 	Name: "orphan-on-port", Sees: "an earlier process of the application, no longer its runtime's, listens on its port",
 	Blame: v1alpha1.BlamePort, Reason: "OrphanOnPort", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see who it is: ss -ltnp 'sport = :{port}'"},
-	When: orphaned,
+	When: []condition{orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)},
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.OurOrphan)
 		return fmt.Sprintf("port %d is held by an orphan of the application itself: %s", v.port.Port, describe(l))
