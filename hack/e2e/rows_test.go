@@ -42,12 +42,15 @@ type rowTest struct {
 
 // rowChecks are the further checks that rows name.
 var rowChecks = map[string]func(r *rowTest){
+	"database-serves":     (*rowTest).databaseServes,
 	"environment-changed": (*rowTest).environmentChanged,
 	"deploy-over":         (*rowTest).deployOverFirst,
+	"no-such-file":        (*rowTest).noSuchFile,
 	"one-daemon":          (*rowTest).oneDaemon,
 	"orphan-ended":        (*rowTest).orphanEnded,
 	"pid-changed":         (*rowTest).pidChanged,
 	"process-unknown":     (*rowTest).processUnknown,
+	"public-never-green":  (*rowTest).publicNeverGreen,
 }
 
 func (r *rowTest) run() {
@@ -325,4 +328,42 @@ func (r *rowTest) orphanEnded() {
 			r.Errorf("the orphan %s still lives", p)
 		}
 	}
+}
+
+// databaseServes says that it was asked at every look, and that it never minded.
+func (r *rowTest) databaseServes() {
+	for _, o := range r.sup.trace.since(r.t0) {
+		res, _ := o.Result(v1alpha1.CheckDatabase)
+		if f, _ := facts.Of[facts.Database](&o, v1alpha1.CheckDatabase); res.Status != metav1.ConditionTrue || f.Class != facts.DatabaseReachable {
+			r.Errorf("database is %s: %s", res.Status, res.Message)
+			return
+		}
+	}
+}
+
+// publicNeverGreen says that nobody takes it for a failure that the site was never reached, and that it is told.
+func (r *rowTest) publicNeverGreen() {
+	for _, o := range r.sup.trace.since(r.t0) {
+		res, _ := o.Result(v1alpha1.CheckPublic)
+		if res.Status != metav1.ConditionUnknown || res.Reason != "NeverSeen" || !strings.Contains(res.Message, "hairpin") {
+			r.Errorf("public is %s, %s: %s", res.Status, res.Reason, res.Message)
+			return
+		}
+	}
+	if out, _, _ := r.sup.cli("status", r.sup.App); !strings.Contains(out, "has never answered as expected") {
+		r.Errorf("status does not tell of it:\n%s", out)
+	}
+}
+
+// noSuchFile says that whoever is told learns what was not found.
+func (r *rowTest) noSuchFile() {
+	for _, a := range r.in.byProgram() {
+		if a.Kind == v1alpha1.AlertFailed {
+			if text := fmt.Sprint(a.Message, a.Evidence, a.Next); !strings.Contains(text, "node-that-nobody-has") {
+				r.Errorf("the alert does not say what was not found: %s", text)
+			}
+			return
+		}
+	}
+	r.Error("nobody was told that it has given up")
 }

@@ -79,26 +79,32 @@ clear_pm2_twice() {
 }
 
 elsewhere() { echo "$live/pm2-of-$1"; }
-pm2_of() { # USER ARGS…: PM2 in its other home
+pm2_of() { # USER PROGRAM ARGS…: PM2 in its other home
   local user=$1
   shift
-  as "$user" env -C "$APP_DIR" "PM2_HOME=$(elsewhere "$user")" timeout 30 "$DEPLOY_HOME/bin/pm2" -s "$@" </dev/null >>"$logs/pm2.log" 2>&1
+  as "$user" env -C "$APP_DIR" "PM2_HOME=$(elsewhere "$user")" timeout 30 "$1" -s "${@:2}" </dev/null >>"$logs/pm2.log" 2>&1
+}
+run_elsewhere() { # USER PROGRAM
+  install -d -m 755 -o "$1" -g "$(id -gn "$1")" "$(elsewhere "$1")"
+  forget_app
+  pm2_of "$1" "$2" start ecosystem.config.js || die "PM2 could not start the site as $1, see $logs/pm2.log"
+  wait_for 30 site_answers || die "the site does not answer"
+  pm2_of "$1" "$2" save || die "PM2 could not save, see $logs/pm2.log"
+}
+end_elsewhere() { # USER PROGRAM
+  pm2_of "$1" "$2" kill || true
+  rm -rf "$(elsewhere "$1")"
+  forget_app
+  pm2_fresh bbyatch "$APP_DIR"
 }
 fault_pm2_elsewhere() {
-  local user=${1:-deploy}
-  mark pm2-elsewhere "$user"
-  install -d -m 755 -o "$user" -g "$(id -gn "$user")" "$(elsewhere "$user")"
-  forget_app
-  pm2_of "$user" start ecosystem.config.js || die "PM2 could not start the site as $user, see $logs/pm2.log"
-  wait_for 30 site_answers || die "the site does not answer"
+  mark pm2-elsewhere "${1:-deploy}"
+  run_elsewhere "${1:-deploy}" "$DEPLOY_HOME/bin/pm2"
 }
 clear_pm2_elsewhere() {
   local user
   user=$(cat "$run/faults/pm2-elsewhere" 2>/dev/null) || return 0
-  pm2_of "$user" kill || true
-  rm -rf "$(elsewhere "$user")"
-  forget_app
-  pm2_fresh bbyatch "$APP_DIR"
+  end_elsewhere "$user" "$DEPLOY_HOME/bin/pm2"
 }
 fault_pm2_many() {
   local n

@@ -4,6 +4,7 @@
 
 FAULTS+='
 nginx-broken       Nginx'"'"'s configuration has a mistake, and Nginx is stopped
+nginx-misconfigured  Nginx'"'"'s configuration has a mistake, and Nginx runs on with the one before
 nginx-loop         Nginx redirects the site to itself
 nginx-deny [CODE]  Nginx asks for a password (401), or lets nobody in (403)
 nginx-plain        Nginx speaks plain HTTP on port 443
@@ -15,6 +16,8 @@ dns-servfail       the name servers answer with a failure of their own
 network-down       the machine has no network but its loopback
 edge-cdn [STATUS]  a delivery network stands before the site, and answers that it did not get it (521)
 edge-proxy         the site'"'"'s proxy is on another machine; the Nginx here is for other sites
+edge-nat           the public address of the site is that of another machine, which passes on to the Nginx here
+edge-firewall      what this machine sends to the other one is dropped, without a word
 edge-proxy-stop    the proxy on the other machine is stopped (undone by edge-proxy)
 '
 
@@ -50,6 +53,11 @@ clear_nginx_broken() {
   nginx_use
   nginx_start
 }
+fault_nginx_misconfigured() {
+  mark nginx-misconfigured
+  printf '%s\n' 'http { server { listen 443 ssl; proxy_pass' >"$live/nginx/nginx.conf"
+}
+clear_nginx_misconfigured() { nginx_use; }
 # shellcheck disable=SC2016  # Nginx's own variables
 fault_nginx_loop() {
   mark nginx-loop
@@ -151,3 +159,15 @@ fault_edge_proxy_stop() {
 clear_edge_proxy_stop() {
   [[ ! -e $run/faults/edge-proxy ]] || odd_edge proxy "$VPS_ADDR:$APP_PORT"
 }
+fault_edge_nat() {
+  mark edge-nat
+  odd_edge nat "$VPS_ADDR:443"
+  hosts_file "$SITE_HOST" "$EDGE_ADDR" >"$live/etc/hosts"
+}
+clear_edge_nat() { clear_edge_cdn; }
+# the other machine takes nothing that is not addressed to it
+fault_edge_firewall() {
+  mark edge-firewall
+  enter ip neigh replace "$EDGE_ADDR" lladdr 02:00:00:00:00:99 dev net0 nud permanent
+}
+clear_edge_firewall() { enter ip neigh del "$EDGE_ADDR" dev net0 2>/dev/null || true; }

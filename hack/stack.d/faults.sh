@@ -99,7 +99,7 @@ clear_quietly() {
     [[ -e $n ]] || continue
     case ${n##*/} in
       memory-low | disk-* | starve* | files-used-up | dns* | network-down | edge-* | upstream-silent | deploy | webhook-deploy | dist-server | interpreter-own | pm2-with | pm2-twice | \
-        pm2-elsewhere | postgres-full | postgres-wrong-password | mariadb | port-*) clear_one "${n##*/}" ;;
+        pm2-*elsewhere | pm2-save | pm2-without-node | postgres-full | postgres-wrong-password | mariadb | port-*) clear_one "${n##*/}" ;;
     esac
   done
   for n in orphan stranger deployer builder locker slow-start; do kill_mark $n; done

@@ -1,6 +1,7 @@
 // What stands in for others: `clients PORT N` holds so many connections and says nothing; `silent PORT` takes connections and answers nothing; `dns RCODE` is a name server on
 // 127.0.0.1:53 that gives every question that code (3 no such name, 2 failure of its own); `edge STATUS CERT KEY` is a delivery
-// network on port 443 that says that it did not get the site; `proxy HOST:PORT CERT KEY` is a proxy on another machine.
+// network on port 443 that says that it did not get the site; `proxy HOST:PORT CERT KEY` is a proxy on another machine, and `nat HOST:PORT` is
+// one that passes on what comes to its port 443 as it is.
 const [, , mode, ...args] = process.argv;
 
 if (mode === 'silent') {
@@ -21,6 +22,16 @@ if (mode === 'silent') {
     server.send(answer, from.port, from.address);
   });
   server.bind(53, '127.0.0.1');
+} else if (mode === 'nat') {
+  const net = require('node:net');
+  const [host, port] = args[0].split(':');
+  net
+    .createServer((from) => {
+      const to = net.connect(Number(port), host);
+      from.pipe(to).pipe(from);
+      for (const [one, other] of [[from, to], [to, from]]) one.on('error', () => other.destroy()).on('close', () => other.destroy());
+    })
+    .listen(443, '0.0.0.0');
 } else {
   const fs = require('node:fs');
   const http = require('node:http');

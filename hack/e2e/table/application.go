@@ -39,6 +39,21 @@ var application = []Row{
 		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lift: Itself, Seconds: 35,
 	},
 	{
+		Name: "stop-exit-codes", Failure: "it exits with a code that PM2 was told to take for a stop (stop_exit_codes): stopped, though nobody stopped it",
+		Before: []string{"pm2-with stop_exit_codes: [7]"}, Faults: []string{"exit 7"},
+		Action: Plain, Blame: app, Rules: []string{"process-gone"}, App: Replaced, Lift: Itself, Seconds: 35,
+	},
+	{
+		Name: "back-off", Failure: "it dies once, and PM2 waits for 3 s before it brings it back (exp_backoff_restart_delay): waiting restart",
+		Before: []string{"pm2-with exp_backoff_restart_delay: 3000"}, Faults: []string{"kill9"},
+		Action: Nothing, App: Replaced, Lift: Itself, Check: "pid-changed", Seconds: 30,
+	},
+	{
+		Name: "large-environment", Failure: "it hangs, with so much in its environment that PM2's list has 400 KB and more",
+		Before: []string{"large-environment"}, Faults: []string{"hang"}, Spec: brief,
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Seconds: 40,
+	},
+	{
 		Name: "hang", Failure: "it hangs: the port is open, nobody answers (SIGSTOP)",
 		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "hang",
 	},

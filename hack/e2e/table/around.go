@@ -145,6 +145,15 @@ var database = []Row{
 		Long: true, Seconds: 65,
 	},
 	{
+		Name: "mariadb-asked-often", Failure: "MariaDB shuts out a machine after five calls that came to nothing (max_connect_errors), and is asked every second",
+		Before: []string{"mariadb"},
+		Spec: map[string]any{
+			"spec.checks.database.envFile": "mariadb.env", "spec.checks.database.require": []any{"MARIADB_URL"},
+			"spec.checks.database.connect": "Always", "spec.checks.database.timeout": "1s",
+		},
+		Action: Nothing, App: Kept, Check: "database-serves", Long: true, Seconds: 65,
+	},
+	{
 		Name: "postgres-back", Failure: "PostgreSQL was down and is back, and the site still fails",
 		Action: HoldThen, Blame: dataBlame, Rules: []string{"database-refuses"}, App: Replaced, Lost: []string{"postgres"}, Case: "postgres-back",
 	},

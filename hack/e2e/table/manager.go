@@ -17,6 +17,55 @@ var manager = []Row{
 		Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lost: []string{"pm2", "shop"}, Lift: Itself, Case: "pm2-daemon-killed",
 	},
 	{
+		Name: "daemon-killed-over-npm", Failure: "`pm2 start npm -- start`, and PM2's daemon is killed: the server lives on, and answers; it is ended before PM2 is brought back, so that there is no second one",
+		Before: []string{"pm2-with script: 'npm', args: 'start', node_args: ''", "pm2-save"}, Faults: []string{"pm2-daemon-kill"},
+		Action: Plain, Blame: manages, Rules: []string{"orphan-of-runtime"}, App: Replaced, Lost: []string{"pm2", "shop"}, Lift: Itself,
+		Confirmed: 15 * time.Second, Check: "orphan-ended", Seconds: 50,
+	},
+	{
+		Name: "daemon-lost-over-npm", Failure: "the same where nothing was saved and spec.runtime.pm2.start is not set, so that nothing could take its place: the server is left to serve",
+		Action: Hold, Blame: blames(v1alpha1.BlameRuntime, v1alpha1.BlamePort), Rules: []string{"runtime-lost"}, App: Replaced, Starts: true, Lost: []string{"pm2", "shop"},
+		Alerts: []string{"Degraded Runtime", "Degraded Port", "Resolved Runtime"}, Case: "daemon-lost-over-npm",
+	},
+	{
+		Name: "pm2-not-found", Failure: "PM2's daemon is killed, and there is no such program as spec.runtime.pm2.command: told at once; then somebody says pm2 resurrect",
+		Faults: []string{"pm2-daemon-kill"}, Spec: map[string]any{"spec.runtime.pm2.command": []any{"/home/deploy/bin/pm2-of-nobody"}},
+		Action: Hold, Blame: manages, Rules: []string{"runtime-lost"}, App: Replaced, Lost: []string{"pm2", "shop"}, Healthy: 30 * time.Second,
+		Says: []string{"/home/deploy/bin/pm2-of-nobody"}, Seconds: 50,
+	},
+	{
+		Name: "node-not-found", Failure: "PM2's daemon is killed, and spec.runtime.pm2.command finds no node (exit status 127)",
+		Before: []string{"pm2-without-node"}, Faults: []string{"pm2-daemon-kill"}, Spec: map[string]any{"spec.runtime.pm2.command": []any{"/home/deploy/bin/pm2-without-node"}},
+		Action: GiveUp, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lost: []string{"pm2", "shop"}, Healthy: 30 * time.Second,
+		Check: "no-such-file", Seconds: 80,
+	},
+	{
+		Name: "bare-environment", Failure: "it hangs, while evenkeel has neither PATH nor HOME",
+		Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "bare-environment",
+	},
+	{
+		Name: "bare-environment-daemon-killed", Failure: "PM2's daemon is killed, while evenkeel has neither PATH nor HOME, and is started only then",
+		Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lift: Itself, Lost: []string{"pm2", "shop"}, Case: "bare-environment-daemon-killed",
+	},
+	{
+		Name: "wrong-user", Failure: "evenkeel is run by another user than the one whose PM2 it is told, and may not ask that",
+		Action: Nothing, App: Kept, Case: "wrong-user",
+	},
+	{
+		Name: "wrong-user-hangs", Failure: "and then it hangs: nothing is done for ten minutes by one who cannot see what he would do",
+		Action: Hold, Blame: host, Rules: []string{"cannot-see"}, App: Kept, Case: "wrong-user",
+	},
+	{
+		Name: "daemon-hangs-and-it-too", Failure: "PM2's daemon does not answer, and the application hangs: PM2 is not ended, which would end all that it runs",
+		Faults: []string{"pm2-daemon-hang", "hang"}, Spec: brief, Action: Hold, Blame: host, Rules: []string{"cannot-see"}, App: Kept,
+		Confirmed: 45 * time.Second, Passes: 3, Check: "one-daemon", Seconds: 100,
+	},
+	{
+		Name: "daemon-hangs-for-long", Failure: "PM2's daemon does not answer for ten minutes: told once, and after an hour once a day",
+		Why:    "it takes ten minutes, which no setting makes shorter",
+		Action: Nothing, Alerts: []string{"Unknown"}, App: Kept, Proof: "controller TestACheckThatCannotBeAskedIsToldAfterTenMinutes",
+	},
+	{
 		Name: "daemon-hangs", Failure: "PM2's daemon does not answer: every pm2 command waits for ever",
 		Faults: []string{"pm2-daemon-hang"}, Action: Nothing, App: Kept, Passes: 3, Check: "process-unknown", Seconds: 50,
 	},
@@ -85,6 +134,15 @@ var manager = []Row{
 		Says: []string{"taken out of PM2's list"}, Seconds: 50,
 	},
 	{
+		Name: "updated", Failure: "somebody says pm2 update: another daemon, and all applications anew below it",
+		Faults: []string{"pm2-update"}, Action: Nothing, App: Replaced, Lost: []string{"pm2", "shop"}, Lift: Itself, Check: "pid-changed", Seconds: 40,
+	},
+	{
+		Name: "stopped-and-updated", Failure: "the operator stops it, and then says pm2 update: below the new daemon it is stopped, too",
+		Faults: []string{"pm2-stop", "pm2-update"}, Unseen: true, Action: Hold, Blame: operator, Rules: []string{"operator-stop"}, App: Replaced, Lost: []string{"pm2", "shop"},
+		Says: []string{"stopped by hand"}, Seconds: 50,
+	},
+	{
 		Name: "stop-takes-long", Failure: "somebody restarts it while it hangs, and PM2 waits for its kill_timeout of 12 s",
 		Before: []string{"pm2-with kill_timeout: 12000"}, Faults: []string{"hang", "pm2-restart"},
 		Action: Nothing, App: Replaced, Lift: Itself, Passes: 10, Check: "pid-changed", Seconds: 45,
@@ -113,4 +171,24 @@ var manager = []Row{
 		Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lost: []string{"pm2", "shop"},
 		Proof: "reconcilers/pm2 TestWithoutTheRightToStartItsServiceAUnitIsMade",
 	},
+}
+
+// older are the rows of the PM2s before the newest, each in a home of its own: they are to be seen and used as that is.
+func older() (list []Row) {
+	for _, major := range []string{"5", "6"} {
+		list = append(list,
+			Row{
+				Name: "pm2-" + major + "-hangs", Failure: "it hangs, under PM2 " + major,
+				Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "pm2-" + major,
+			},
+			Row{
+				Name: "pm2-" + major + "-daemon-killed", Failure: "the daemon of PM2 " + major + " is killed, and the application ends with it",
+				Action: Plain, Blame: manages, Rules: []string{"runtime-gone"}, App: Replaced, Lift: Itself, Case: "pm2-" + major + "-killed",
+			},
+			Row{
+				Name: "pm2-" + major + "-cluster-hangs", Failure: "cluster mode under PM2 " + major + ": every worker hangs",
+				Action: Plain, Blame: app, Rules: []string{"hung"}, App: Replaced, Lift: Itself, Case: "pm2-" + major + "-cluster",
+			})
+	}
+	return list
 }

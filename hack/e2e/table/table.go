@@ -124,7 +124,7 @@ type Group struct {
 func Groups() []Group {
 	return []Group{
 		{"The application", application}, {"Its port", port}, {"Its folder and its settings", folder},
-		{"Its process manager", manager}, {"The machine", machine}, {"The way to it", web}, {"Its database", database},
+		{"Its process manager", slices.Concat(manager, older())}, {"The machine", machine}, {"The way to it", web}, {"Its database", database},
 	}
 }
 

@@ -30,6 +30,10 @@ var web = []Row{
 		Faults: []string{"nginx-broken"}, Action: Hold, Blame: proxy, Rules: []string{"proxy"}, App: Kept, Lost: nginx, Seconds: 35, Says: []string{"nginx -t"},
 	},
 	{
+		Name: "nginx-misconfigured", Failure: "Nginx's configuration has a mistake, and Nginx runs on with the one before",
+		Faults: []string{"nginx-misconfigured"}, Action: Nothing, App: Kept, Lost: nginx, Seconds: 25,
+	},
+	{
 		Name: "nginx-mispointed", Failure: "Nginx passes to a wrong port: 502",
 		Faults: []string{"nginx-upstream"}, Action: Hold, Blame: proxy, Rules: []string{"wrong-upstream"}, App: Kept, Lost: nginx, Long: true, Seconds: 60,
 		Says: []string{"leads to 127.0.0.1:3999"},
@@ -56,6 +60,11 @@ var web = []Row{
 		Name: "nginx-plain", Failure: "plain HTTP on the port for HTTPS",
 		Faults: []string{"nginx-plain"}, Action: Hold, Blame: proxy, Rules: []string{"wrong-protocol"}, App: Kept, Lost: nginx, Seconds: 35,
 		Says: []string{"listen 443 ssl"},
+	},
+	{
+		Name: "http-at-the-https-port", Failure: "spec.checks.public.url was edited, and speaks plain HTTP to the port for HTTPS: 400",
+		Edit: map[string]any{"spec.checks.public.url": "http://www.bbyatch.test:443/"}, Action: Hold, Blame: proxy, Rules: []string{"wrong-protocol"}, App: Kept, Seconds: 35,
+		Says: []string{"it speaks HTTPS at that port"},
 	},
 	{
 		Name: "password-in-front", Failure: "Nginx asks for a password: 401",
@@ -110,6 +119,20 @@ var web = []Row{
 	{
 		Name: "delivery-network", Failure: "a delivery network says that this machine refused it (521), though its proxy answers",
 		Faults: []string{"edge-cdn 521"}, Action: Hold, Blame: network, Rules: []string{"delivery"}, App: Kept, Confirmed: kept, Seconds: 95, Says: []string{"Cloudflare"},
+	},
+	{
+		Name: "delivery-certificate", Failure: "a delivery network says that it does not take this machine's certificate (526)",
+		Faults: []string{"edge-cdn 526"}, Action: Hold, Blame: cert, Rules: []string{"delivery-certificate"}, App: Kept, Confirmed: kept, Seconds: 95, MayHold: network,
+		Says: []string{"Cloudflare", "for origins"},
+	},
+	{
+		Name: "firewall", Failure: "a firewall in front of this machine drops what comes for the site, without a word",
+		Before: []string{"edge-nat"}, Faults: []string{"edge-firewall"}, Spec: brief, Action: Hold, Blame: network, Rules: []string{"network"}, App: Kept, Confirmed: 25 * time.Second, Long: true, Seconds: 120,
+		Says: []string{"the proxy on this machine answers as it should", "a firewall"},
+	},
+	{
+		Name: "hairpin", Failure: "the public address cannot be reached from this machine itself (no hairpin NAT), and never could: Unknown, and told so",
+		Before: []string{"edge-nat", "edge-firewall"}, Spec: brief, Action: Nothing, App: Kept, Check: "public-never-green", Seconds: 60,
 	},
 	{
 		Name: "proxy-elsewhere", Failure: "the site's proxy on another machine is stopped, while an Nginx for other sites runs on this one",
