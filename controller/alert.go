@@ -82,13 +82,14 @@ const mendWithin = time.Minute
 // keyReminder is the key of the reminder that an application is down and held.
 const keyReminder = "Reminder/Down"
 
-// lastFailure says what the last attempt failed of, where a step of it failed: it may be what stands against every other one.
+// lastFailure says what the last plan failed of first, where a step of it failed: what comes after follows from that.
 func (s *stepper) lastFailure() string {
-	if s.r.Recovery == nil || s.r.Recovery.Verified {
+	rec := s.r.Recovery
+	if rec == nil || rec.Verified {
 		return ""
 	}
-	for _, done := range slices.Backward(s.r.Recovery.Steps) {
-		if done.Outcome == v1alpha1.StepFailed && done.Message != "" {
+	for _, done := range rec.Steps {
+		if done.Plan == rec.Plan && done.Outcome == v1alpha1.StepFailed && done.Message != "" {
 			return fmt.Sprintf("the last attempt, step %s: %s", done.Step, done.Message)
 		}
 	}

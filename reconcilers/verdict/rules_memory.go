@@ -40,17 +40,14 @@ func (v *view) growth() string {
 	if !known {
 		return ""
 	}
-	text := "the application has " + change(grown)
-	switch rest, known := v.restGrown(); {
-	case known && (rest < 0) == (grown < 0):
-		text += ", everything else by " + mib(max(rest, -rest))
-	case known:
-		text += ", everything else has " + change(rest)
+	text := "the application has " + grownBy(grown)
+	if rest, known := v.restGrown(); known {
+		text += ", everything else has " + grownBy(rest)
 	}
 	return text
 }
 
-func change(bytes int64) string {
+func grownBy(bytes int64) string {
 	if bytes < 0 {
 		return "shrunk by " + mib(-bytes)
 	}

@@ -80,7 +80,7 @@ var ruleOrphanOfRuntime = Rule{
 	Name: "orphan-of-runtime", Sees: "the process manager itself does not run, and what it has left of the application listens on its port; both can be brought back",
 	Blame: v1alpha1.BlameRuntime, Reason: "DaemonGoneOrphan", Remedy: v1alpha1.RemedyRecover, Own: true,
 	Next: []string{"see who it is: ss -ltnp 'sport = :{port}'", "see why PM2 died: tail {home}/pm2.log; dmesg | tail"},
-	When: []condition{managerGone, orphanListens, not(oursListens), managerAsked, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)},
+	When: []condition{managerGone, orphanListens, not(stoppedByHand), not(managerLost), not(folderGone), not(causeUnchanged)},
 	says: func(v *view) string {
 		l, _ := v.port.By(facts.OurOrphan)
 		return fmt.Sprintf("no PM2 daemon runs in %s, and what it has left holds port %d: %s; that is ended, or a second one would be started beside it, and both can be brought back: %s",

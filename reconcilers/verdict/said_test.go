@@ -99,10 +99,18 @@ func TestWhatIsSaidOfTheManager(t *testing.T) {
 	}
 }
 
+func TestHowMuchSomethingHasGrown(t *testing.T) {
+	for bytes, want := range map[int64]string{0: "grown by 0 MiB", 1 << 20: "grown by 1 MiB", -1 << 20: "shrunk by 1 MiB"} {
+		if got := grownBy(bytes); got != want {
+			t.Errorf("%d: %s, want %s", bytes, got, want)
+		}
+	}
+}
+
 // TestWhoTookTheMemoryIsSaid: how much the application has grown where it is worth a word, who else is large, and who could
 // not be asked.
 func TestWhoTookTheMemoryIsSaid(t *testing.T) {
-	const grew = "; the application has grown by 100 MiB, everything else by 50 MiB"
+	const grew = "; the application has grown by 100 MiB, everything else has grown by 50 MiB"
 	grown := func(w *world) { w.memory.Tree = 300 << 20 }
 	unasked := func(w *world) { w.status["process"] = maybe }
 	always := func(c *pass.Case) { c.App.Spec.Checks.Memory.Restart = v1alpha1.MemoryRestartAlways }
@@ -116,10 +124,10 @@ func TestWhoTookTheMemoryIsSaid(t *testing.T) {
 		{"it is to be restarted whoever grew", "memory-app-grew", grown, always, ""},
 		{"it did not grow", "memory-hog", func(*world) {}, nil, ""},
 		{"it grew by a little less than what is told", "memory-hog", func(w *world) { w.memory.Tree = 201<<20 - 1 }, nil, ""},
-		{"it grew by a little", "memory-hog", func(w *world) { w.memory.Tree = 201 << 20 }, nil, "; the application has grown by 1 MiB, everything else by 149 MiB"},
+		{"it grew by a little", "memory-hog", func(w *world) { w.memory.Tree = 201 << 20 }, nil, "; the application has grown by 1 MiB, everything else has grown by 149 MiB"},
 		{"it grew, and PM2 could not be asked", "memory-hog", func(w *world) { grown(w); unasked(w) }, nil, grew + ", but PM2 could not be asked"},
 		{"it grew by too little, and PM2 could not be asked", "memory-hog", func(w *world) { w.memory.Tree = 210 << 20; unasked(w) }, nil,
-			"; the application has grown by 10 MiB, everything else by 140 MiB"},
+			"; the application has grown by 10 MiB, everything else has grown by 140 MiB"},
 		{"it grew, and that was tried", "memory-hog", grown, func(c *pass.Case) {
 			c.Record.Incident = &v1alpha1.Incident{Attempts: []v1alpha1.Attempt{{Reason: "AppGrew"}}}
 		}, grew},
@@ -132,7 +140,7 @@ func TestWhoTookTheMemoryIsSaid(t *testing.T) {
 			"; the largest other process is java (pid 7) with 700 MiB"},
 		{"it grew by a little, and another is large", "memory-hog", func(w *world) {
 			w.memory.Tree, w.memory.HogName, w.memory.HogPID, w.memory.HogBytes = 203<<20, "java", 7, 700<<20
-		}, nil, "; the application has grown by 3 MiB, everything else by 147 MiB; the largest other process is java (pid 7) with 700 MiB"},
+		}, nil, "; the application has grown by 3 MiB, everything else has grown by 147 MiB; the largest other process is java (pid 7) with 700 MiB"},
 	} {
 		w := well()
 		w.status["memory"], w.memory.Available = no, 50<<20
@@ -228,7 +236,7 @@ func TestWhatWasFoundIsSaid(t *testing.T) {
 		{"the manager's word", managerBusy, func(w *world) { w.process.State = string(runtime.Waiting) }, nil,
 			"the process manager says that it is stopping, starting or about to restart it: Waiting"},
 		{"growth", appGrew, func(w *world) { w.memory.Tree, w.memory.Available = 203<<20, 50<<20 }, lowFor(time.Minute),
-			"the application's own processes have not grown by what is missing, or everything else has grown by more: the application has grown by 3 MiB, everything else by 147 MiB"},
+			"the application's own processes have not grown by what is missing, or everything else has grown by more: the application has grown by 3 MiB, everything else has grown by 147 MiB"},
 		{"growth that is not known", appGrew, func(*world) {}, nil,
 			"the application's own processes have not grown by what is missing, or everything else has grown by more: the application's normal size is not known yet"},
 		{"low memory", memoryLowBriefly, func(*world) {}, lowFor(time.Minute), "it is not low for long yet: 1m0s"},

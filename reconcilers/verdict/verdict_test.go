@@ -101,6 +101,11 @@ func (w *world) elsewhere(ports ...int32) {
 	}
 }
 
+// databaseFailed lets it not have served at the look before, when nobody listened either.
+func databaseFailed(c *pass.Case) {
+	c.Recent[0] = well().deaf().asked(facts.DatabaseRefused).observation(c.Recent[0].At)
+}
+
 // deaf lets the application run, and nobody listen on its port.
 func (w *world) deaf() *world {
 	w.port.Listeners, w.local = nil, facts.HTTP{Class: facts.Refused}
@@ -295,6 +300,10 @@ func TestVerdicts(t *testing.T) {
 			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"nobody listens yet, and its database serves", func(w *world) { w.deaf().asked(facts.DatabaseReachable) }, listened(3003, "99:1"),
 			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
+		{"nobody listens yet, and its database serves since a moment ago", func(w *world) { w.deaf().asked(facts.DatabaseReachable) }, databaseFailed,
+			"database-just-back", v1alpha1.BlameDatabase, v1alpha1.RemedyWait, ""},
+		{"nobody listens yet, and whether its database serves again is not known", func(w *world) { w.deaf() }, databaseFailed,
+			"not-listening", v1alpha1.BlameApp, v1alpha1.RemedyRecover, PlanPlain},
 		{"it listens on another port", func(w *world) { w.elsewhere(3013) }, nil,
 			"listens-elsewhere", v1alpha1.BlameConfig, v1alpha1.RemedyHold, ""},
 		{"it listens on another port, and a life before it did on its own", func(w *world) { w.elsewhere(3013) }, listened(3003, "99:1", 9464),
@@ -473,6 +482,15 @@ func TestVerdicts(t *testing.T) {
 			w.daemonGone("pm2 resurrect")
 			w.serves(orphan)
 		}, nil, "orphan-of-runtime", v1alpha1.BlameRuntime, v1alpha1.RemedyRecover, PlanPlain},
+		{"the same, and the application had been stopped by hand", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.serves(orphan)
+			w.process.StopOrdered = true
+		}, nil, "operator-stop", v1alpha1.BlameOperator, v1alpha1.RemedyHold, ""},
+		{"the same, and its last start failed of what has not changed", func(w *world) {
+			w.daemonGone("pm2 resurrect")
+			w.serves(orphan)
+		}, func(c *pass.Case) { c.Record.Learned = &v1alpha1.Learned{Fault: &v1alpha1.Fault{}} }, "runtime-lost", v1alpha1.BlameRuntime, v1alpha1.RemedyHold, ""},
 		{"the same, and nothing could take its place", func(w *world) {
 			w.daemonGone("")
 			w.serves(orphan)

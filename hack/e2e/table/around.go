@@ -27,7 +27,7 @@ var machine = []Row{
 	{
 		Name: "memory-both-grew", Failure: "memory is low, the application has grown by what is missing, and another program by more",
 		Faults: []string{"memory-both"}, Grown: true,
-		Action: Hold, Blame: memory, Rules: []string{"memory-hog"}, App: Kept, Says: []string{"everything else by"}, Seconds: 30,
+		Action: Hold, Blame: memory, Rules: []string{"memory-hog"}, App: Kept, Says: []string{"everything else has grown by"}, Seconds: 30,
 	},
 	{
 		Name: "killed-for-memory", Failure: "the kernel's memory killer ends it, and PM2 brings it back: it is warned of",
