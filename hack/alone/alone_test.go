@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,6 +114,28 @@ func TestAHangIsRecovered(t *testing.T) {
 			t.Errorf("the journal tells of no %s", reason)
 		}
 	}
+}
+
+// TestADryRunDoesNothing but look, judge, and say what would be done: to an application that hangs, and to one that has ended.
+func TestADryRunDoesNothing(t *testing.T) {
+	m := newMachine(t, nil)
+	m.run()
+	m.well()
+	m.end()
+	_ = os.Remove(filepath.Join(m.state, "site.pass.json")) // what is seen from here on
+	m.more = []string{"--dry-run"}
+	m.run()
+	m.seenWell()
+	first := m.only()
+	m.signal(first, syscall.SIGSTOP)
+	m.until("it says what it would do", func() bool { return m.journal("WouldRecover") })
+	m.never("something is done", 2*time.Second, func() bool {
+		return len(m.marked()) != 1 || m.only() != first || m.journal("RecoveryStarted") || m.attempts() != 0
+	})
+	m.signal(first, syscall.SIGCONT)
+	m.until("it is well by itself", func() bool { return m.phase() == "Healthy" && m.answers() == first.PID })
+	m.signal(first, syscall.SIGKILL)
+	m.never("it was brought back", 2*time.Second, func() bool { return len(m.marked()) != 0 })
 }
 
 func TestPausedItIsNotBroughtBack(t *testing.T) {

@@ -112,15 +112,21 @@ func withAnAttempt(t *testing.T) *machine {
 	return m
 }
 
-// hang stops the application, which evenkeel has seen well, and waits until another one answers.
-func (m *machine) hang() {
+// seenWell waits until evenkeel has seen the application well: before that it would give it the time to start.
+func (m *machine) seenWell() {
 	m.Helper()
-	m.until("evenkeel has seen it well", func() bool { // before that it would be given the time to start
+	m.until("evenkeel has seen it well", func() bool {
 		pass, err := state.ReadLastPass(m.state, "site")
 		return err == nil && slices.ContainsFunc(pass.Results, func(r v1alpha1.CheckResult) bool {
 			return r.Check == v1alpha1.CheckLocal && r.Status == metav1.ConditionTrue
 		})
 	})
+}
+
+// hang stops the application, which evenkeel has seen well, and waits until another one answers.
+func (m *machine) hang() {
+	m.Helper()
+	m.seenWell()
 	was := m.only()
 	m.signal(was, syscall.SIGSTOP)
 	m.until("another one answers", func() bool { pid := m.answers(); return pid != 0 && pid != was.PID })

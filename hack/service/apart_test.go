@@ -4,9 +4,6 @@ package service
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,25 +13,14 @@ import (
 // process that the keeper makes is moved out of it, by the system's manager and by a user's.
 func TestTheKeeperIsARuntimeInAService(t *testing.T) {
 	m := fresh(t)
-	file := filepath.Join(t.TempDir(), "keeper.test")
-	build := exec.Command("go", "test", "-c", "-tags", "vps", "-o", file, "./reconcilers/keeper")
-	build.Dir, build.Env = filepath.Dir(filepath.Dir(script)), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go test -c: %v\n%s", err, out)
-	}
-	m.vps("copy", file, "/usr/local/bin/keeper.test")
-	m.root("chmod 755 /usr/local/bin/keeper.test")
+	m.packageTests("keeper")
 	for user, where := range map[string]string{"root": "/system.slice/evenkeel-web-", "deploy": "/user@1000.service/"} {
 		t.Run(user, func(t *testing.T) {
 			out, err := m.try("root", "systemd-run --quiet --wait --pipe --uid="+user+" -E EK_VPS=1 -E PATH=$PATH -p KillMode=process -p WorkingDirectory=/tmp "+
 				"keeper.test -test.v -test.timeout 5m 2>&1")
-			if err != nil || !strings.Contains(out, "\nPASS\n") || !strings.Contains(out, "--- PASS: TestTheKeeperIsARuntime") || !strings.Contains(out, where) {
-				t.Errorf("%v\n%s", err, out)
-			}
-			for line := range strings.Lines(out) {
-				if strings.Contains(line, "--- ") {
-					t.Log(strings.TrimRight(line, "\n"))
-				}
+			passed(t, out, err, "TestTheKeeperIsARuntime")
+			if !strings.Contains(out, where) {
+				t.Errorf("no life was moved to %s", where)
 			}
 		})
 	}

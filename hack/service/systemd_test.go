@@ -24,26 +24,38 @@ func fresh(t *testing.T) *machine {
 // systemd: as root with its units, and as an ordinary user with his own manager's.
 func TestSystemdIsARuntimeOnThisMachine(t *testing.T) {
 	m := fresh(t)
-	file := filepath.Join(t.TempDir(), "systemd.test")
-	build := exec.Command("go", "test", "-c", "-tags", "vps", "-o", file, "./reconcilers/systemd")
-	build.Dir, build.Env = filepath.Dir(filepath.Dir(script)), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go test -c: %v\n%s", err, out)
-	}
-	m.vps("copy", file, "/usr/local/bin/systemd.test")
-	m.root("chmod 755 /usr/local/bin/systemd.test")
+	m.packageTests("systemd")
 	for _, user := range []string{"root", "deploy"} {
 		t.Run(user, func(t *testing.T) {
 			out, err := m.try(user, "EK_VPS=1 exec systemd.test -test.v -test.timeout 5m 2>&1")
-			if err != nil || !strings.Contains(out, "\nPASS\n") || !strings.Contains(out, "--- PASS: TestSystemdIsARuntime") {
-				t.Errorf("%v\n%s", err, out)
-			}
-			for line := range strings.Lines(out) {
-				if strings.Contains(line, "--- ") {
-					t.Log(strings.TrimRight(line, "\n"))
-				}
-			}
+			passed(t, out, err, "TestSystemdIsARuntime")
 		})
+	}
+}
+
+// packageTests puts the tests of a package of reconcilers onto the machine, as NAME.test.
+func (m *machine) packageTests(name string) {
+	m.Helper()
+	file := filepath.Join(m.TempDir(), name+".test")
+	build := exec.Command("go", "test", "-c", "-tags", "vps", "-o", file, "./reconcilers/"+name)
+	build.Dir, build.Env = filepath.Dir(filepath.Dir(script)), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		m.Fatalf("go test -c: %v\n%s", err, out)
+	}
+	m.vps("copy", file, "/usr/local/bin/"+name+".test")
+	m.root("chmod 755 /usr/local/bin/" + name + ".test")
+}
+
+// passed says how a package's tests ended, this one among them.
+func passed(t *testing.T, out string, err error, test string) {
+	t.Helper()
+	if err != nil || !strings.Contains(out, "\nPASS\n") || !strings.Contains(out, "--- PASS: "+test) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "--- ") {
+			t.Log(strings.TrimRight(line, "\n"))
+		}
 	}
 }
 

@@ -22,9 +22,9 @@ import (
 const idleAfter = 10 * time.Second
 
 // deployResult looks for a checkout, an install or a build at work in the application's folder, or where the checkout or
-// workspace around it begins, whoever has begun it: cron, a
-// runner, somebody's shell, another row of the process manager that receives a webhook, the application itself when it is
-// told to. What belongs to the application's own way of running is none, and neither is a lone fetch.
+// workspace around it begins, whoever has begun it: cron, a runner, somebody's shell, another row of the process manager that
+// receives a webhook, the application itself when it is told to. What belongs to the application's own way of running is none,
+// and neither is a lone fetch.
 func (p *Prober) deployResult(l *look) v1alpha1.CheckResult {
 	var r v1alpha1.CheckResult
 	if l.procsErr != nil {

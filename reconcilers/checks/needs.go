@@ -61,18 +61,18 @@ func (p *Prober) others(l *look, local metav1.ConditionStatus) ofOthers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.noise[l.app.Name]
-	switch {
-	case well && n == nil:
-		n = noise{}
-		if p.noise == nil {
-			p.noise = map[string]noise{}
+	if well {
+		if n == nil {
+			n = noise{}
+			if p.noise == nil {
+				p.noise = map[string]noise{}
+			}
+			p.noise[l.app.Name] = n
 		}
-		p.noise[l.app.Name] = n
-		fallthrough
-	case well:
 		n.heard(needs, l.now)
 		return ofOthers{}
-	case local == metav1.ConditionFalse:
+	}
+	if local == metav1.ConditionFalse {
 		n.failed()
 	}
 	said.needs = n.without(needs)

@@ -67,15 +67,15 @@ func (p *Prober) onlyOursCould(l *look, o listeners.Owner) bool {
 		case !could(proc):
 		case l.tree[proc.PID].Identity == proc.Identity:
 			ours = true
-		case proc.Identity != l.snapshot.Daemon.Identity || !daemonListensNotForOthers(&l.snapshot):
+		case proc.Identity != l.snapshot.Daemon.Identity || !daemonListensForOurs(&l.snapshot):
 			return false
 		}
 	}
 	return ours
 }
 
-// daemonListensNotForOthers tells whether a socket of PM2's daemon itself can be but one for a cluster of the application's own.
-func daemonListensNotForOthers(s *runtime.Snapshot) bool {
+// daemonListensForOurs tells whether a socket of PM2's daemon itself could only be one for a cluster of the application's own.
+func daemonListensForOurs(s *runtime.Snapshot) bool {
 	cluster := func(p runtime.Process) bool { return p.Cluster }
 	return !slices.ContainsFunc(s.Others, cluster) && (!slices.ContainsFunc(s.Processes, cluster) || clusters(s) == facts.Ours)
 }
