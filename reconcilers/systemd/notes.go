@@ -25,6 +25,8 @@ type notes struct {
 	exits []runtime.Exit
 	last  moment // of the newest of them
 	stop  *runtime.Order
+	// earlier is the stop before that one, in whose place it stands again where that one was none.
+	earlier *runtime.Order
 	// told is the start of the life that was told to end while it was still coming up.
 	told   moment
 	toldAt time.Time
@@ -57,7 +59,7 @@ func (n *notes) hear(unit string, m map[string]any, now time.Time) properties {
 		n.told, n.toldAt = p.mainStart, now
 	}
 	p.byOrder, p.byOrderAt = n.ordered()
-	n.noteStop(unit)
+	n.noteStop(unit, p.mainExit != before.mainExit)
 	n.noteExit(unit)
 	return n.seen
 }
@@ -80,10 +82,20 @@ func (n *notes) ordered() (bool, time.Time) {
 	return false, time.Time{}
 }
 
-func (n *notes) noteStop(unit string) {
-	if p := &n.seen; p.byOrder && p.down() {
+// noteStop notes who was told to end; ended says that systemd has just told of the end of a process.
+func (n *notes) noteStop(unit string, ended bool) {
+	p := &n.seen
+	switch {
+	case p.byOrder && p.down():
+		if n.stop == nil || !n.stop.Standing {
+			n.earlier = n.stop
+		}
 		n.stop = &runtime.Order{At: p.byOrderAt, ID: unit, Cause: runtime.CauseOrder, Standing: true}
-	} else if n.stop != nil {
+	case n.stop == nil:
+	case n.stop.Standing && p.down() && ended:
+		// A life that was over before systemd said that it had begun looked like a restart that was called off.
+		n.stop = n.earlier
+	default:
 		n.stop.Standing = false
 	}
 }

@@ -115,6 +115,39 @@ func TestWhoWasToldToEndIsToldFromWhoEnded(t *testing.T) {
 	}
 }
 
+// TestAShortLifeWasNotStopped: systemd says that the unit is down before it says that there was a process, and that this has ended.
+func TestAShortLifeWasNotStopped(t *testing.T) {
+	word := func(m map[string]any, name string, at uint64) {
+		m[name], m[name+"Monotonic"] = 1_000_000+at, at
+	}
+	life := func(n *notes, at uint64) {
+		unit := map[string]any{"ActiveState": "inactive", "SubState": "dead"}
+		word(unit, "InactiveExitTimestamp", at+1)
+		word(unit, "ActiveEnterTimestamp", at+1)
+		word(unit, "ActiveExitTimestamp", at+51)
+		word(unit, "InactiveEnterTimestamp", at+51)
+		service := map[string]any{"ExecMainCode": int32(exited), "ExecMainStatus": int32(0)}
+		word(service, "ExecMainStartTimestamp", at)
+		word(service, "ExecMainExitTimestamp", at+50)
+		n.hear("u", unit, time.Now())
+		n.hear("u", service, time.Now())
+	}
+	var n notes
+	n.hear("u", said(map[string]any{"ActiveState": "inactive", "ExecMainStartTimestampMonotonic": uint64(0), "InactiveExitTimestampMonotonic": uint64(0)}), time.Now())
+	for lives := range 2 {
+		life(&n, 1000*uint64(lives+1))
+		if h := n.history(time.Time{}); h.LastStop != nil || h.Unplanned() != lives+1 {
+			t.Errorf("after %d: %+v, stop %+v", lives+1, h.Exits, h.LastStop)
+		}
+	}
+	stop := &runtime.Order{Cause: runtime.CauseOrder}
+	n.stop = stop
+	life(&n, 5000)
+	if got := n.history(time.Time{}).LastStop; got == nil || *got != *stop {
+		t.Errorf("the stop of an earlier life is %+v", got)
+	}
+}
+
 func TestEachEndIsNotedOnceHoweverItIsHeard(t *testing.T) {
 	var n notes
 	now := time.Now()
