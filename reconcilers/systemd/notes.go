@@ -59,7 +59,7 @@ func (n *notes) hear(unit string, m map[string]any, now time.Time) properties {
 		n.told, n.toldAt = p.mainStart, now
 	}
 	p.byOrder, p.byOrderAt = n.ordered()
-	n.noteStop(unit, p.mainExit != before.mainExit)
+	n.noteStop(unit, p.mainExit != before.mainExit && !p.mainExit.never())
 	n.noteExit(unit)
 	return n.seen
 }
@@ -87,7 +87,8 @@ func (n *notes) noteStop(unit string, ended bool) {
 	p := &n.seen
 	switch {
 	case p.byOrder && p.down():
-		if n.stop == nil || !n.stop.Standing {
+		if n.stop != nil && !n.stop.At.Equal(p.byOrderAt) {
+			n.stop.Standing = false
 			n.earlier = n.stop
 		}
 		n.stop = &runtime.Order{At: p.byOrderAt, ID: unit, Cause: runtime.CauseOrder, Standing: true}

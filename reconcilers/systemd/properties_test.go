@@ -140,10 +140,15 @@ func TestAShortLifeWasNotStopped(t *testing.T) {
 			t.Errorf("after %d: %+v, stop %+v", lives+1, h.Exits, h.LastStop)
 		}
 	}
-	stop := &runtime.Order{Cause: runtime.CauseOrder}
-	n.stop = stop
-	life(&n, 5000)
-	if got := n.history(time.Time{}).LastStop; got == nil || *got != *stop {
+	stop := runtime.Order{At: time.UnixMicro(3_000_000), Cause: runtime.CauseOrder, Standing: true}
+	n.stop = &stop
+	n.hear("u", map[string]any{"Job": []any{uint32(3), "/job/3"}, "ExecMainExitTimestamp": uint64(0), "ExecMainExitTimestampMonotonic": uint64(0)}, time.Now())
+	n.seen.job = false
+	if got := n.history(time.Time{}).LastStop; got == nil || !got.At.Equal(stop.At) {
+		t.Errorf("a start that has only begun makes of the stop before it %+v", got)
+	}
+	life(&n, 5_000_000)
+	if got := n.history(time.Time{}).LastStop; got == nil || !got.At.Equal(stop.At) || got.Standing {
 		t.Errorf("the stop of an earlier life is %+v", got)
 	}
 }
